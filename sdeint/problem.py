@@ -1,0 +1,75 @@
+"""Stochastic differential equations as users write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+
+from sdeint.errors import ProblemError
+from tableaux.errors import unknown
+from tableaux.tableau import CALCULI, NOISE_CLASSES
+
+__all__ = ["SDE", "Field", "NoiseClass"]
+
+Field = Callable[[torch.Tensor, torch.Tensor], Any]
+NoiseClass = Literal["additive", "scalar", "diagonal", "commutative", "general"]
+Calculus = Literal["ito", "stratonovich"]
+
+
+class SDE:
+    r"""The equation :math:`dX = f(t, X)\,dt + g(t, X) \cdot dW`.
+
+    Parameters
+    ----------
+    f : callable (t, y) -> tensor of y's shape
+        The drift.  `t` is a 0-dimensional tensor on y's device; `y` has shape (\*batch, \*event).
+        A `torch.nn.Module` or a closure; autograd reaches its parameters.
+    g : callable (t, y) -> tensor
+        The diffusion.  Its shape says how the noise enters: the shape of y (each component has its
+        own channel; or, for scalar noise, all share one), or (\*batch, d, m) for m channels.
+        Additive noise may also return a number or anything that broadcasts to these shapes.
+        Both functions are also called with further leading axes, one for each channel.
+    noise : {"diagonal", "additive", "scalar", "commutative", "general"}
+        The class that g belongs to; it decides which methods are allowed, and is checked.
+    calculus : {"ito", "stratonovich"}
+    event_dims : int
+        How many trailing axes of y make up one state: 1 for vectors, 3 for images.
+
+    Examples
+    --------
+    >>> import torch, sdeint
+    >>> sde = sdeint.SDE(lambda t, y: -y, lambda t, y: 0.1 * y)
+    >>> sde
+    SDE(noise='diagonal', calculus='ito')
+    """
+
+    def __init__(
+        self,
+        f: Field,
+        g: Field,
+        *,
+        noise: NoiseClass = "diagonal",
+        calculus: Calculus = "ito",
+        event_dims: int = 1,
+    ) -> None:
+        for name, function in (("f", f), ("g", g)):
+            if not callable(function):
+                raise ProblemError(
+                    f"{name} must be a function of (t, y), got {type(function).__name__}"
+                )
+        if noise not in NOISE_CLASSES:
+            raise ProblemError(unknown("noise class", noise, NOISE_CLASSES))
+        if calculus not in CALCULI:
+            raise ProblemError(unknown("calculus", calculus, CALCULI))
+        if not isinstance(event_dims, int) or event_dims < 0:
+            raise ProblemError(f"event_dims must be a non-negative int, got {event_dims!r}")
+        self.f, self.g = f, g
+        self.noise: str = noise
+        self.calculus: str = calculus
+        self.event_dims = event_dims
+
+    def __repr__(self) -> str:
+        extra = "" if self.event_dims == 1 else f", event_dims={self.event_dims}"
+        return f"SDE(noise={self.noise!r}, calculus={self.calculus!r}{extra})"

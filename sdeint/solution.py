@@ -1,0 +1,56 @@
+"""What a solve returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["Solution", "Stats"]
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a solve did.
+
+    Attributes
+    ----------
+    method : str
+    steps : int
+    f_evaluations, g_evaluations : int
+        States at which f and g were evaluated, for each path.
+    variables_drawn : int
+        Random numbers drawn, for each path.
+    """
+
+    method: str
+    steps: int
+    f_evaluations: int
+    g_evaluations: int
+    variables_drawn: int
+
+
+@dataclass(frozen=True)
+class Solution:
+    r"""Values of the paths at the requested times.
+
+    Attributes
+    ----------
+    t : tensor (T,)
+        float64, on the CPU.
+    y : tensor (T, \*y0.shape)
+        ``y[i]`` are the values at ``t[i]``.
+    stats : Stats
+    """
+
+    t: torch.Tensor
+    y: torch.Tensor
+    stats: Stats
+
+    def __repr__(self) -> str:
+        t, s = self.t.detach(), self.stats
+        return (
+            f"Solution(t={float(t[0]):g}..{float(t[-1]):g} ({len(t)} times), "
+            f"y={tuple(self.y.shape)} {str(self.y.dtype).removeprefix('torch.')}, "
+            f"{s.method}: {s.steps} steps, {s.f_evaluations} f and {s.g_evaluations} g evaluations)"
+        )

@@ -1,0 +1,107 @@
+"""A tableau carried out word by word, one channel and one stage at a time: slow, and plainly right."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+
+from tableaux import Tableau, variables
+
+Field = Callable[[float, np.ndarray], np.ndarray]
+
+
+class Reference:
+    """One step of a tableau for f: (t, x) -> (d,) and g: (t, x) -> (d, m)."""
+
+    def __init__(self, tableau: Tableau, f: Field, g: Field, channels: int) -> None:
+        self.tableau, self.f, self.g, self.m = tableau, f, g, channels
+
+    def __call__(
+        self, x: np.ndarray, t: float, h: float, noise: dict[str, np.ndarray], memory=None
+    ):
+        """The new value and all stage values, from the primitives' values of this step."""
+        self.x, self.t, self.h, self.noise = x, t, h, noise
+        self.memory = memory or {}
+        self.values = {}
+        new = x.copy()
+        for output in self.tableau.outputs:
+            block = self.tableau.block(output.source)
+            for j, weight in output.entries():
+                for source in self.instances(block):
+                    l, r = source[0], (source[1] if len(source) > 1 else None)
+                    if r is not None:
+                        kept = {"all": True, "less": r < l, "greater": r > l}[output.selector]
+                        if not kept:
+                            continue
+                        variable = self.variable(output.label, r, l, one=l)
+                    else:
+                        variable = self.variable(output.label, l, None, one=l)
+                    new = new + float(weight) * variable * self.value(block, j, source)
+        return new, self.values
+
+    def instances(self, block):
+        """Index tuples of a block's values: (channel or None,) or (channel, partner)."""
+        m = range(self.m)
+        if block.replication == "pair":
+            return [(k, l) for k, l in itertools.product(m, m) if k != l]
+        if block.replication == "channel" or block.colour == "diffusion":
+            return [(k,) for k in m]
+        return [(None,)]
+
+    def value(self, block, stage, index):
+        if block.remembers is not None:
+            return self.memory[block.remembers, stage, index]
+        key = (block.name, stage, index)
+        if key not in self.values:
+            target = index if block.replication != "once" else (None,)
+            state = self.x.copy()
+            for c in self.tableau.couplings:
+                if c.target != block.name:
+                    continue
+                source = self.tableau.block(c.source)
+                for i, j, weight in c.entries():
+                    if i != stage:
+                        continue
+                    for l in self.instances(source):
+                        if not selected(c.selector, l[0], target):
+                            continue
+                        one = l[0] if l[0] is not None else target[0]
+                        variable = self.variable(c.label, l[0], target[0], one=one)
+                        state = state + float(weight) * variable * self.value(source, j, l)
+            time = self.t + float(block.nodes[stage]) * self.h
+            value = self.f(time, state) if block.colour == "drift" else self.g(time, state)[:, index[0]]
+            self.values[key] = value
+        return self.values[key]
+
+    def variable(self, label, inner, outer, one):
+        """The value of a label: `one` is the channel of a one-index label."""
+        v = variables[label]
+        if v.arity == 2:
+            terms = v.terms(inner, outer)
+        elif v.arity == 1:
+            terms = v.terms(one)
+        else:
+            terms = v.terms()
+        total = 0.0
+        for coefficient, power, monomial in terms:
+            product = float(coefficient) * abs(self.h) ** float(power)
+            for (name, indices), exponent in monomial:
+                product *= self.noise[name][indices] ** exponent
+            total += product
+        return total
+
+
+def selected(selector, source, target):
+    k = target[0]
+    if selector == "all":
+        return True
+    if selector == "partner":
+        return source == target[1]
+    return {
+        "own": source == k,
+        "other": source != k,
+        "less": source < k,
+        "greater": source > k,
+    }[selector]

@@ -1,0 +1,272 @@
+"""The lowered program does what the tableau says, with no evaluation too many."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdeint import SDE, GridPath, solve
+from sdeint.lowering import lower
+from tableaux import Block, Coupling, Output, Tableau, catalogue
+
+_spec = importlib.util.spec_from_file_location("reference", Path(__file__).with_name("reference.py"))
+_module = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_module)
+Reference = _module.Reference
+
+D, M, BATCH = 3, 3, 2
+_rng = np.random.default_rng(7)
+A_F, A_G = _rng.normal(size=(D, D)), _rng.normal(size=(D, D, M)) / 3
+
+
+def f_numpy(t, x):
+    return np.tanh(A_F @ x) * (1 + t)
+
+
+def g_numpy(t, x):
+    return np.sin(np.einsum("ijm,j->im", A_G, x) + t)
+
+
+def f_torch(t, y):
+    return torch.tanh(y @ torch.tensor(A_F).T) * (1 + t)
+
+
+def g_torch(t, y):
+    return torch.sin(torch.einsum("ijm,...j->...im", torch.tensor(A_G), y) + t)
+
+
+class FixedNoise(GridPath):
+    """The variables of given arrays, Levy areas included."""
+
+    def __init__(self, noise, batch, channels):
+        super().__init__(0, batch, channels, dtype=torch.float64)
+        self.noise = noise
+
+    def on(self, grid):
+        return self
+
+    def draw(self, first, count, names):
+        return {name: torch.tensor(self.noise[name][first : first + count]) for name in names}
+
+
+def draw_noise(steps, h, seed):
+    rng = np.random.default_rng(seed)
+    shape = (steps, BATCH, M)
+    a = rng.normal(size=(*shape, M)) * h / 4
+    return {
+        "W": rng.normal(size=shape) * h**0.5,
+        "H": rng.normal(size=shape) * (h / 12) ** 0.5,
+        "A": a - a.swapaxes(-1, -2),
+        "theta": rng.choice([-1, 0, 0, 0, 0, 1], size=shape) * (3 * h) ** 0.5,
+        "sign": rng.choice([-1.0, 1.0], size=shape),
+        "eta": rng.choice([-1.0, 1.0], size=(steps, BATCH, 1)),
+    }
+
+
+ONE = ("I_k", "H_k", "I_kk/sqrt(h)", "I_k0/h", "theta_k")
+NONE = ("h", "sqrt(h)", "1")
+TWO = ("I_kl/sqrt(h)", "I^_kl/sqrt(h)", "A^_kl/sqrt(h)")
+WEIGHT = st.integers(-4, 4).map(lambda n: f"{n}/8")
+
+
+@st.composite
+def general_tableaux(draw):
+    """Any blocks, replications, selectors and labels that a tableau may have."""
+    count = draw(st.integers(1, 3))
+    blocks = [
+        Block(
+            f"b{i}",
+            draw(st.sampled_from(["drift", "diffusion"])),
+            [draw(WEIGHT) for _ in range(draw(st.integers(1, 2)))],
+            draw(st.sampled_from(["once", "channel", "pair"])),
+        )
+        for i in range(count)
+    ]
+    couplings, outputs = [], []
+    for ti, target in enumerate(blocks):
+        for si, source in enumerate(blocks[: ti + 1]):
+            if source.replication == "pair" or not draw(st.integers(0, 3)):
+                continue
+            replicated = target.replication != "once"
+            selectors = ["all"]
+            if replicated and source.has_channel:
+                selectors += ["own", "other", "less", "greater"]
+                selectors += ["partner"] if target.replication == "pair" else []
+            arity = int(source.has_channel) + int(replicated)
+            labels = NONE + (ONE if arity else ()) + (TWO if arity == 2 else ())
+            matrix = [
+                [
+                    draw(WEIGHT) if si < ti or j < i else 0
+                    for j in range(source.stages)
+                ]
+                for i in range(target.stages)
+            ]
+            couplings.append(
+                Coupling(
+                    target.name,
+                    source.name,
+                    draw(st.sampled_from(labels)),
+                    matrix,
+                    draw(st.sampled_from(selectors)),
+                )
+            )
+    for block in blocks:
+        pair = block.replication == "pair"
+        labels = NONE + (ONE if block.has_channel else ()) + (TWO if pair else ())
+        outputs.append(
+            Output(
+                block.name,
+                draw(st.sampled_from(labels)),
+                ["1/2", *(draw(WEIGHT) for _ in range(block.stages - 1))],
+                draw(st.sampled_from(["all", "less", "greater"])) if pair else "all",
+            )
+        )
+    return Tableau("drawn", blocks, couplings, outputs)
+
+
+def compare(tableau, noise_class="general", steps=2, h=0.1, g=(g_torch, g_numpy), seed=1):
+    noise = draw_noise(steps, h, seed)
+    y0 = _rng.normal(size=(BATCH, D))
+    sde = SDE(f_torch, g[0], noise=noise_class, calculus=tableau.calculus)
+    grid = [0.2 + h * n for n in range(steps + 1)]
+    solution = solve(
+        sde, torch.tensor(y0), grid, method=tableau, path=FixedNoise(noise, (BATCH,), (M,))
+    )
+    for b in range(BATCH):
+        x, memory = y0[b], {}
+        for n in range(steps):
+            here = {name: values[n, b] for name, values in noise.items()}
+            here["eta"] = {(): here["eta"][0]}
+            method = tableau.start if tableau.start is not None and n == 0 else tableau
+            x, memory = Reference(method, f_numpy, g[1], M)(x, grid[n], h, here, memory)
+        np.testing.assert_allclose(solution.y[-1, b].numpy(), x, rtol=1e-10, atol=1e-10)
+
+
+@given(general_tableaux())
+def test_the_program_of_any_tableau_equals_the_tableau_word_by_word(tableau):
+    compare(tableau)
+
+
+def g_diagonal(t, y):
+    return torch.sin(y + t)
+
+
+def g_diagonal_matrix(t, x):
+    return np.diag(np.sin(x + t))
+
+
+@given(general_tableaux())
+def test_diagonal_noise_equals_the_same_noise_as_a_matrix(tableau):
+    compare(tableau, "diagonal", g=(g_diagonal, g_diagonal_matrix))
+
+
+@pytest.mark.parametrize("name", sorted(catalogue))
+def test_every_method_of_the_catalogue_equals_its_tableau_word_by_word(name):
+    tableau = catalogue[name]
+    fields = {
+        "general": (g_torch, g_numpy),
+        "diagonal": (g_diagonal, g_diagonal_matrix),
+        "additive": (
+            lambda t, y: torch.cos(torch.tensor(A_G[0]) + t).expand(*y.shape, M),
+            lambda t, x: np.cos(A_G[0] + t),
+        ),
+    }
+    compare(tableau, tableau.noise, steps=3, g=fields[tableau.noise])
+
+
+#: Evaluations of (f, g) for one step of one path with diagonal (or additive) noise: the method's own
+#: minimum, as counted by hand from its formula.
+MINIMUM = {
+    "EM": (1, 1),
+    "EulerHeun": (1, 2),
+    "Heun": (2, 2),
+    "Midpoint": (2, 2),
+    "DFMilstein": (1, 2),
+    "DFMilsteinStratonovich": (1, 2),
+    "SRIW1": (2, 4),
+    "SRIW2": (3, 4),
+    "SOSRI": (4, 4),
+    "SRA1": (2, 2),
+    "SRA2": (2, 2),
+    "SRA3": (3, 2),
+    "SOSRA": (3, 3),
+    "SEA": (1, 1),
+    "ShARK": (2, 1),
+    "RI6": (2, 3),
+    "RS2": (3, 4),
+    "ScoreDifference": (2, 1),
+    "OneStage": (2, 1),
+    "OneStageStored": (1, 1),
+}
+
+
+@pytest.mark.parametrize("name", sorted(MINIMUM))
+def test_f_and_g_are_called_no_more_often_than_the_method_needs(name):
+    calls = {"f": 0, "g": 0}
+    tableau = catalogue[name]
+    additive = tableau.noise == "additive"
+
+    def f(t, y):
+        calls["f"] += 1
+        return -y
+
+    def g(t, y):
+        calls["g"] += 1
+        return torch.ones_like(y) if additive else torch.sin(y)
+
+    sde = SDE(f, g, noise="additive" if additive else "diagonal", calculus=tableau.calculus)
+    counts = []
+    for steps in (2, 5):
+        calls.update(f=0, g=0)
+        solution = solve(sde, torch.ones(4, 2), [0.0, 1.0], steps=steps, method=name)
+        counts.append((calls["f"], calls["g"]))
+        first = 1 if tableau.start is not None else 0
+        assert calls["f"] == solution.stats.f_evaluations == steps * MINIMUM[name][0] + first
+        assert solution.stats.g_evaluations == steps * MINIMUM[name][1]
+    # g is also looked at once, at the door, whatever the number of steps.
+    assert counts[1][1] - counts[0][1] == 3 * MINIMUM[name][1]
+
+
+def test_a_general_method_evaluates_all_channels_of_a_stage_in_one_call():
+    calls = []
+
+    def g(t, y):
+        calls.append(tuple(y.shape))
+        return g_torch(t, y)
+
+    solve(SDE(f_torch, g, noise="general"), torch.ones(5, D).double(), [0.0, 0.1], method="RI6")
+    # Once at X, then the two own and the two mixed stages for all channels together.
+    assert calls[-5:] == [(5, D), (M, 5, D), (M, 5, D), (M, 5, D), (M, 5, D)]
+
+
+def test_stages_with_equal_arguments_are_evaluated_once():
+    program = lower(catalogue["Heun"], matrix=False, additive=False)
+    assert len(program.evaluations) == 4
+    padded = Tableau.shared(
+        "padded", [[0, 0, 0], [1, 0, 0], [1, 0, 0]], ["1/2", "1/4", "1/4"], calculus="stratonovich"
+    )
+    assert lower(padded, matrix=False, additive=False) == program
+
+
+def test_only_the_variables_that_occur_are_drawn():
+    asked = []
+
+    class Listening(GridPath):
+        def on(self, grid):
+            steps = super().on(grid)
+            draw = steps.draw
+            steps.draw = lambda first, count, names: asked.extend(names) or draw(first, count, names)
+            return steps
+
+    for name, needs in (("EM", {"W"}), ("SRA1", {"W", "H"}), ("RI6", {"theta", "eta"})):
+        asked.clear()
+        sde = SDE(lambda t, y: -y, lambda t, y: torch.ones_like(y), noise="additive")
+        solve(sde, torch.ones(4, 2), [0.0, 1.0], steps=2, method=name, path=Listening(0, (4,), (2,)))
+        assert set(asked) <= needs
+        assert "W" in asked or "theta" in asked
