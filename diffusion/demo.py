@@ -1,0 +1,145 @@
+"""The main job, end to end: a tableau, an ensemble, digits. Numbers are printed as measured."""
+
+from __future__ import annotations
+
+import math
+import time
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import sdeint
+import tableaux
+from diffusion.digits import load_digits, load_digits_classifier, load_digits_model
+from diffusion.metrics import energy_distance, frechet_distance
+from diffusion.pictures import contact_sheet
+from diffusion.sampling import sample
+from sdeint import convergence, plots, problems
+
+__all__ = ["SAMPLERS", "run"]
+
+#: Samplers of the demo, by the names under which they are shown.
+SAMPLERS = {
+    "EM": "EM (DDPM)",
+    "ScoreDifference": "score difference (2410.04760, rec.)",
+    "SRA1": "SRA1",
+    "OneStage": "one stage, F computed",
+    "OneStageStored": "one stage, F stored",
+}
+
+console = Console(width=110, soft_wrap=True)
+
+
+def run(out: Path, *, quick: bool = False) -> None:
+    """Run the demo and write its pictures into the folder `out`."""
+    started = time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
+    _custom_tableau(out, quick)
+    _ensemble(out, quick)
+    _digits(out, quick)
+    console.print(f"\nDone in {time.perf_counter() - started:.0f} s; pictures in {out}/")
+
+
+def _custom_tableau(out: Path, quick: bool) -> None:
+    console.rule("1. A method of your own, from a file")
+    with as_file(files("tableaux") / "examples" / "ralston.toml") as path:
+        tableau = tableaux.load(path)
+    console.print(str(tableau), markup=False, highlight=False)
+    study = convergence.strong(
+        problems.library["bounded"],
+        tableau,
+        steps=(16, 32, 64, 128, 256),
+        paths=200 if quick else 2000,
+        progress=not quick,
+    )
+    console.print(str(study), markup=False, highlight=False)
+    claimed, _ = tableau.claimed("scalar")
+    console.print(f"claimed strong order for scalar noise: {claimed}")
+    axes = study.plot()
+    axes.figure.savefig(out / "convergence.png", dpi=150, bbox_inches="tight")
+
+
+def _ensemble(out: Path, quick: bool) -> None:
+    console.rule("2. An ensemble")
+    mu, sigma, paths, steps = 0.5, 0.4, 20_000 if quick else 200_000, 100
+    sde = sdeint.SDE(lambda t, y: mu * y, lambda t, y: sigma * y)
+    clock = time.perf_counter()
+    solution = sdeint.solve(
+        sde,
+        torch.ones(paths, 1),
+        [0.0, 0.25, 0.5, 0.75, 1.0],
+        method="SRIW1",
+        steps=steps,
+        seed=1,
+        progress=not quick,
+    )
+    seconds = time.perf_counter() - clock
+    end = solution.y[-1].double()
+    mean, error = float(end.mean()), float(end.std()) / math.sqrt(paths)
+    exact = math.exp(mu)
+    console.print(repr(solution))
+    console.print(
+        f"geometric Brownian motion: E X(1) = {mean:.5f} +- {error:.5f} (standard error), "
+        f"exactly {exact:.5f}: off by {(mean - exact) / error:+.2f} standard errors"
+    )
+    console.print(f"{seconds:.2f} s, {1e9 * seconds / (paths * steps):.1f} ns a path and step")
+    axes = plots.fan(solution.t, solution.y[..., 0])
+    axes.figure.savefig(out / "ensemble.png", dpi=150, bbox_inches="tight")
+
+
+def _digits(out: Path, quick: bool) -> None:
+    console.rule("3. Digits from noise")
+    count = 64 if quick else 256
+    budgets = (8, 16) if quick else (8, 12, 16, 24, 32, 64)
+    model, classifier = load_digits_model(), load_digits_classifier()
+    train, held_out = load_digits()
+    real = held_out.images
+    features = classifier.features(real)
+    halves = torch.arange(len(real)) % 2 == 0
+    floor = (
+        energy_distance(real[halves].flatten(1), real[~halves].flatten(1)),
+        frechet_distance(features[halves], features[~halves]),
+    )
+    table = Table("sampler", "budget", "evaluations", "energy distance", "Frechet distance", "s")
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    shown = {"held-out data": real[:64]}
+    for nfe in budgets:
+        for method, title in SAMPLERS.items():
+            clock = time.perf_counter()
+            made = sample(
+                model,
+                (count, 1, 8, 8),
+                process=model.process,
+                prediction=model.prediction,
+                method=method,
+                nfe=nfe,
+                seed=7,
+                trajectory=True,
+            )
+            seconds = time.perf_counter() - clock
+            images = made.final
+            energy = energy_distance(images.flatten(1), real.flatten(1))
+            frechet = frechet_distance(classifier.features(images), features)
+            curve = curves.setdefault(title, ([], []))
+            curve[0].append(made.evaluations)
+            curve[1].append(frechet)
+            table.add_row(
+                title,
+                str(nfe),
+                str(made.evaluations),
+                f"{energy:.4f}",
+                f"{frechet:.3f}",
+                f"{seconds:.2f}",
+            )
+            if nfe == budgets[-1 if quick else 2]:
+                shown[f"{method}, {made.evaluations} ev."] = images[:64]
+        table.add_section()
+    table.add_row("floor: half the held-out data against the other", "", "", f"{floor[0]:.4f}", f"{floor[1]:.3f}", "")
+    console.print(table)
+    console.print(f"{count} digits a line, against {len(real)} held-out ones.")
+    contact_sheet(shown, out / "digits.png")
+    axes = plots.work(curves, floor=floor[1])
+    axes.figure.savefig(out / "evaluations.png", dpi=150, bbox_inches="tight")

@@ -1,0 +1,229 @@
+"""Drawing samples from a diffusion model with any tableau for additive noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor
+
+from diffusion.grids import Grid, LambdaRange, time_grid
+from diffusion.predictions import check_prediction
+from diffusion.processes import VP, Process
+from diffusion.reverse import Model, NoiseClock
+from sdeint import GridPath, ProblemError, TreePath, solve
+from sdeint.brownian import logarithmic
+from sdeint.lowering import lower, remembered_values
+from sdeint.solving import resolve_method
+from tableaux import Tableau
+
+__all__ = ["Trajectory", "sample", "steps_for"]
+
+#: Path index of the initial noise of item 0; the items' own paths lie below it.
+_INITIAL = 1 << 39
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    r"""A sampling run, step by step.
+
+    Attributes
+    ----------
+    t : tensor (steps + 1,)
+        Times of the process, decreasing.
+    x : tensor (steps + 1, \*shape)
+        The noisy states at those times.
+    final : tensor of shape `shape`
+        What `sample` returns without a trajectory.
+    evaluations : int
+        How often the model was called on the batch.
+    """
+
+    t: Tensor
+    x: Tensor
+    final: Tensor
+    evaluations: int
+
+
+@overload
+def sample(
+    model: Model, shape: Sequence[int], *, trajectory: Literal[True], **options: Any
+) -> Trajectory: ...
+
+
+@overload
+def sample(model: Model, shape: Sequence[int], **options: Any) -> Tensor: ...
+
+
+def sample(
+    model: Model,
+    shape: Sequence[int],
+    *,
+    process: Process | None = None,
+    prediction: str = "epsilon",
+    method: str | Tableau = "OneStageStored",
+    nfe: int = 32,
+    seed: int | Sequence[int] | Tensor = 0,
+    first_item: int = 0,
+    grid: str | Grid = "uniform_lambda",
+    lambda_range: LambdaRange | None = None,
+    path: str = "grid",
+    denoise: bool = True,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+    trajectory: bool = False,
+    progress: bool = False,
+) -> Tensor | Trajectory:
+    r"""Sample a diffusion model.
+
+    Parameters
+    ----------
+    model : callable (x, t) -> prediction
+        `x` has shape `shape` and `t` shape (shape[0],), both of `dtype`.
+    shape : sequence of int
+        (items, \*event).
+    process : Process
+        The forward process that the model was trained for; by default `VP`.
+    prediction : {"epsilon", "x0", "v", "score", "flow"}
+        What the model returns.
+    method : str or Tableau
+        Any explicit tableau for additive noise; it runs in the noise clock (`diffusion.reverse`).
+    nfe : int
+        Evaluations of the model, at most: the number of steps is the largest that keeps to it.
+    seed : int, or a sequence of one int an item
+        With an int, item i is path i of that seed; with one an item, an item depends on its own seed
+        only.  Either way an item's sample does not depend on the batch that it is in.
+    first_item : int
+        Index of the first item, so that a part of a batch reproduces that part.
+    grid : str or callable
+        Name of a grid of `diffusion.grids`, or a function like those.
+    lambda_range : (float, float), optional
+        From which to which log(alpha/sigma); by default -5.1 to 4.6 as far as the process goes.
+    path : {"grid", "tree"}
+        ``"tree"``: the same Brownian path for every number of steps, so that more evaluations
+        refine the same sample; ``"grid"`` is cheaper.
+    denoise : bool
+        End with one evaluation that removes the noise that is left at the last time.
+    dtype, device : optional
+        Of the state.
+    trajectory : bool
+        Return all steps.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    tensor of shape `shape`, or Trajectory
+
+    Raises
+    ------
+    ProblemError
+        If the method does not fit additive noise, or `nfe` is too small for one step.
+    ValueError
+        If the process, prediction or grid is none.
+    """
+    shape = _checked_shape(shape)
+    process = VP() if process is None else process
+    check_prediction(prediction)
+    tableau = resolve_method(method)
+    steps = steps_for(tableau, nfe, denoise=denoise)
+    times = time_grid(grid, process, steps, lambda_range)
+    rho = process.rho(times)
+    clock = NoiseClock(model, process, prediction)
+    batch, event = shape[:1], shape[1:]
+    identity = _identity(seed, first_item, shape[0])
+    options: dict[str, Any] = {**identity, "dtype": dtype, "device": device}
+    if path == "tree":
+        ends = float(rho[0]), float(rho[-1])
+        driver: GridPath | TreePath = TreePath(
+            batch=batch, channels=event, t0=ends[0], t1=ends[1], warp=logarithmic(*ends), **options
+        )
+    elif path == "grid":
+        driver = GridPath(batch=batch, channels=event, **options)
+    else:
+        raise ProblemError(f"path must be 'grid' or 'tree', got {path!r}")
+
+    # Z(rho) = W(rho) + integral of x0hat: up to the first time, only the noise counts.
+    initial = GridPath(
+        batch=batch,
+        channels=event,
+        **{**options, "path_index": identity["path_index"] + _INITIAL},
+    )
+    start = torch.tensor([0.0, float(rho[0])], dtype=torch.float64)
+    z = initial.on(start).draw(0, 1, ["W"])["W"][0]
+    with torch.no_grad():
+        solution = solve(
+            clock.sde(len(event)),
+            z,
+            rho,
+            method=tableau,
+            path=driver,
+            save_at=None if trajectory else "end",
+            progress=progress,
+        )
+        last = float(rho[-1])
+        z = solution.y[-1]
+        if denoise:
+            # The time as the steps see it: a 0-dimensional tensor of the state's dtype.
+            final = clock.x0(torch.tensor(last, dtype=z.dtype, device=z.device), z)
+        else:
+            final = clock.to_state(last, z)
+    if not trajectory:
+        return final
+    states = [clock.to_state(float(r), z) for r, z in zip(solution.t, solution.y)]
+    evaluations = solution.stats.f_evaluations + int(denoise)
+    return Trajectory(times, torch.stack(states), final, evaluations)
+
+
+def steps_for(method: str | Tableau, nfe: int, *, denoise: bool = True) -> int:
+    """How many steps a method can take with `nfe` evaluations of the model.
+
+    Raises
+    ------
+    ProblemError
+        If not even one step fits.
+    """
+    tableau = resolve_method(method)
+    if isinstance(nfe, bool) or not isinstance(nfe, int) or nfe < 1:
+        raise ProblemError(f"nfe must be a positive int, got {nfe!r}")
+    each = lower(tableau, matrix=False, additive=True).count(drift=True)
+    first = (
+        each
+        if tableau.start is None
+        else lower(
+            tableau.start, matrix=False, additive=True, remembered=remembered_values(tableau)
+        ).count(drift=True)
+    )
+    steps = 1 + math.floor((nfe - int(denoise) - first) / each)
+    if steps < 1:
+        raise ProblemError(
+            f"nfe={nfe} is too few for {tableau.name!r}: the first step takes {first} evaluations"
+            + (" and the final denoising one" if denoise else "")
+        )
+    return steps
+
+
+def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    result = tuple(shape)
+    if len(result) < 1 or any(not isinstance(n, int) or n < 1 for n in result):
+        raise ProblemError(f"shape must be (items, *event) of positive ints, got {shape!r}")
+    return result
+
+
+def _identity(seed: int | Sequence[int] | Tensor, first_item: int, items: int) -> dict[str, Any]:
+    """Seed and path index of each item."""
+    if isinstance(seed, int):
+        index = torch.arange(first_item, first_item + items, dtype=torch.int64)
+        return {"seed": seed, "path_index": index}
+    seeds = torch.as_tensor(seed, dtype=torch.int64)
+    if tuple(seeds.shape) != (items,):
+        raise ProblemError(
+            f"seed must be an int or one int for each of the {items} items, got shape "
+            f"{tuple(seeds.shape)}"
+        )
+    if first_item:
+        raise ProblemError("first_item numbers the items of one seed; with a seed an item, drop it")
+    return {"seed": seeds, "path_index": torch.zeros(items, dtype=torch.int64)}

@@ -1,0 +1,143 @@
+"""The command line.
+
+Packages that build on this one add commands under the entry-point group ``sdeint.commands``: so
+`diffusion` brings ``demo`` and ``sample``, and no import runs against the order of the packages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import click
+
+import tableaux
+from tableaux import Tableau, TableauError, catalogue
+
+__all__ = ["main", "method_option", "polite"]
+
+Command = Callable[..., Any]
+
+
+class _Commands(click.Group):
+    """This package's commands and those of the packages above it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *(p.name for p in _plugins())})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        own = super().get_command(ctx, name)
+        if own is not None:
+            return own
+        for point in _plugins():
+            if point.name == name:
+                command: click.Command = point.load()
+                return command
+        return None
+
+
+def _plugins() -> Any:
+    return entry_points(group="sdeint.commands")
+
+
+def polite(command: Command) -> Command:
+    """Errors that are about the input end in one line, not in a traceback."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except (ValueError, ArithmeticError, OSError) as error:
+            raise click.ClickException(str(error)) from None
+
+    return run
+
+
+def read_method(text: str) -> Tableau:
+    """A method from a catalogue name or a TOML file."""
+    if text.endswith(".toml"):
+        return tableaux.load(text)
+    return catalogue[text]
+
+
+def method_option(default: str) -> Callable[[Command], Command]:
+    """The option ``--method NAME|FILE.toml``."""
+    return click.option(
+        "--method",
+        default=default,
+        show_default=True,
+        help="A name of the catalogue or a TOML file.",
+    )
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Stochastic Runge-Kutta methods as exact data: list, prove, measure, sample."""
+
+
+@main.command()
+@click.option("--markdown", is_flag=True, help="As the table of docs/methods.md.")
+def methods(markdown: bool) -> None:
+    """List all methods, with their orders and costs."""
+    from sdeint.method_table import markdown_table, print_table
+
+    if markdown:
+        click.echo(markdown_table(), nl=False)
+    else:
+        print_table()
+
+
+@main.command()
+@click.argument("method")
+@click.option("--problem", default=None, help="A problem of sdeint.problems; else a fitting one.")
+@click.option("--kind", type=click.Choice(["strong", "weak"]), default="strong", show_default=True)
+@click.option("--steps", default="16,32,64,128,256", show_default=True, help="Numbers of steps.")
+@click.option("--paths", default=1000, show_default=True, type=int)
+@click.option("--seed", default=0, show_default=True, type=int)
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Write the plot here.")
+@polite
+def converge(
+    method: str,
+    problem: str | None,
+    kind: str,
+    steps: str,
+    paths: int,
+    seed: int,
+    out: Path | None,
+) -> None:
+    """Measure the order of METHOD, a name of the catalogue or a TOML file."""
+    from sdeint import convergence
+    from sdeint.problems import library
+    from tableaux.errors import unknown
+
+    tableau = read_method(method)
+    name = problem or FITTING[tableau.noise]
+    if name not in library:
+        raise TableauError(unknown("problem", name, library))
+    try:
+        levels = [int(n) for n in steps.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{steps!r} is no list of numbers such as 16,32,64") from None
+    study = getattr(convergence, kind)(
+        library[name], tableau, steps=levels, paths=paths, seed=seed, progress=True
+    )
+    click.echo(str(study))
+    strong, weak = tableau.claimed(library[name].noise)
+    claimed = strong if kind == "strong" else weak
+    click.echo(f"claimed order: {'none' if claimed is None else claimed}")
+    if out is not None:
+        study.plot().figure.savefig(out, dpi=150, bbox_inches="tight")
+        click.echo(f"plot: {out}")
+
+
+#: A nonlinear problem of the library for each class of noise.
+FITTING = {
+    "additive": "swirl",
+    "scalar": "bounded",
+    "diagonal": "bounded",
+    "commutative": "bounded plane",
+    "general": "bounded",
+}
