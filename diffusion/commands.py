@@ -19,7 +19,9 @@ __all__ = ["demo", "sample"]
     show_default=True,
     help="Folder for the pictures.",
 )
-@click.option("--quick", is_flag=True, help="Fewer paths, digits and budgets: seconds, not minutes.")
+@click.option(
+    "--quick", is_flag=True, help="Fewer paths, digits and budgets: seconds, not minutes."
+)
 @polite
 def demo(out: Path, quick: bool) -> None:
     """A tableau measured, an ensemble solved, digits sampled."""

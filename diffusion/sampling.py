@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +19,9 @@ from sdeint.brownian import logarithmic
 from sdeint.lowering import lower, remembered_values
 from sdeint.solving import resolve_method
 from tableaux import Tableau
+from tableaux.errors import unknown
 
-__all__ = ["Trajectory", "sample", "steps_for"]
+__all__ = ["Trajectory", "sample", "steps_for", "trajectory"]
 
 #: Path index of the initial noise of item 0; the items' own paths lie below it.
 _INITIAL = 1 << 39
@@ -37,7 +38,7 @@ class Trajectory:
     x : tensor (steps + 1, \*shape)
         The noisy states at those times.
     final : tensor of shape `shape`
-        What `sample` returns without a trajectory.
+        What `sample` returns.
     evaluations : int
         How often the model was called on the batch.
     """
@@ -46,16 +47,6 @@ class Trajectory:
     x: Tensor
     final: Tensor
     evaluations: int
-
-
-@overload
-def sample(
-    model: Model, shape: Sequence[int], *, trajectory: Literal[True], **options: Any
-) -> Trajectory: ...
-
-
-@overload
-def sample(model: Model, shape: Sequence[int], **options: Any) -> Tensor: ...
 
 
 def sample(
@@ -74,9 +65,8 @@ def sample(
     denoise: bool = True,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
-    trajectory: bool = False,
     progress: bool = False,
-) -> Tensor | Trajectory:
+) -> Tensor:
     r"""Sample a diffusion model.
 
     Parameters
@@ -94,8 +84,8 @@ def sample(
     nfe : int
         Evaluations of the model, at most: the number of steps is the largest that keeps to it.
     seed : int, or a sequence of one int an item
-        With an int, item i is path i of that seed; with one an item, an item depends on its own seed
-        only.  Either way an item's sample does not depend on the batch that it is in.
+        With an int, item i is path i of that seed; with one an item, an item depends on its own
+        seed only.  Either way an item's sample does not depend on the batch that it is in.
     first_item : int
         Index of the first item, so that a part of a batch reproduces that part.
     grid : str or callable
@@ -109,14 +99,12 @@ def sample(
         End with one evaluation that removes the noise that is left at the last time.
     dtype, device : optional
         Of the state.
-    trajectory : bool
-        Return all steps.
     progress : bool
         Show a progress bar.
 
     Returns
     -------
-    tensor of shape `shape`, or Trajectory
+    tensor of shape `shape`
 
     Raises
     ------
@@ -125,6 +113,53 @@ def sample(
     ValueError
         If the process, prediction or grid is none.
     """
+    return _draw(
+        model,
+        shape,
+        process=process,
+        prediction=prediction,
+        method=method,
+        nfe=nfe,
+        seed=seed,
+        first_item=first_item,
+        grid=grid,
+        lambda_range=lambda_range,
+        path=path,
+        denoise=denoise,
+        dtype=dtype,
+        device=device,
+        progress=progress,
+    ).final
+
+
+def trajectory(model: Model, shape: Sequence[int], **options: Any) -> Trajectory:
+    """Sample a diffusion model and keep every step; takes what `sample` takes."""
+    chosen = {**(sample.__kwdefaults__ or {}), **options}
+    strangers = set(options) - set(sample.__kwdefaults__ or {})
+    if strangers:
+        raise TypeError(unknown("option", min(strangers), chosen))
+    return _draw(model, shape, save_at=None, **chosen)
+
+
+def _draw(
+    model: Model,
+    shape: Sequence[int],
+    *,
+    process: Process | None,
+    prediction: str,
+    method: str | Tableau,
+    nfe: int,
+    seed: int | Sequence[int] | Tensor,
+    first_item: int,
+    grid: str | Grid,
+    lambda_range: LambdaRange | None,
+    path: str,
+    denoise: bool,
+    dtype: torch.dtype,
+    device: torch.device | str | None,
+    progress: bool,
+    save_at: str | None = "end",
+) -> Trajectory:
     shape = _checked_shape(shape)
     process = VP() if process is None else process
     check_prediction(prediction)
@@ -161,7 +196,7 @@ def sample(
             rho,
             method=tableau,
             path=driver,
-            save_at=None if trajectory else "end",
+            save_at=save_at,
             progress=progress,
         )
         last = float(rho[-1])
@@ -171,11 +206,10 @@ def sample(
             final = clock.x0(torch.tensor(last, dtype=z.dtype, device=z.device), z)
         else:
             final = clock.to_state(last, z)
-    if not trajectory:
-        return final
     states = [clock.to_state(float(r), z) for r, z in zip(solution.t, solution.y)]
     evaluations = solution.stats.f_evaluations + int(denoise)
-    return Trajectory(times, torch.stack(states), final, evaluations)
+    kept = times if save_at is None else times[-1:]
+    return Trajectory(kept, torch.stack(states), final, evaluations)
 
 
 def steps_for(method: str | Tableau, nfe: int, *, denoise: bool = True) -> int:

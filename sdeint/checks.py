@@ -237,7 +237,8 @@ def _check_diagonal(sde: SDE, g: Field, y: torch.Tensor, t0: torch.Tensor) -> No
 
 def _check_commutative(layout: Layout, y: torch.Tensor, t0: torch.Tensor) -> None:
     def columns(x: torch.Tensor) -> torch.Tensor:
-        return layout.g(t0, x)
+        value: torch.Tensor = layout.g(t0, x)
+        return value
 
     probe = _probes(y)[0]
     value = columns(probe)

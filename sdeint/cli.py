@@ -109,7 +109,7 @@ def converge(
     out: Path | None,
 ) -> None:
     """Measure the order of METHOD, a name of the catalogue or a TOML file."""
-    from sdeint import convergence
+    from sdeint import convergence, plots
     from sdeint.problems import library
     from tableaux.errors import unknown
 
@@ -129,7 +129,7 @@ def converge(
     claimed = strong if kind == "strong" else weak
     click.echo(f"claimed order: {'none' if claimed is None else claimed}")
     if out is not None:
-        study.plot().figure.savefig(out, dpi=150, bbox_inches="tight")
+        plots.save(study.plot(), out)
         click.echo(f"plot: {out}")
 
 

@@ -6,15 +6,16 @@ Nothing here knows a method by name.
 
 Two layouts of the noise exist.  *Elementwise*: g has the shape of the state (diagonal noise, one
 channel a component; or one channel for all).  A channel-replicated stage then needs only its own
-component, so all channels share one tensor of the state's shape.  *Matrix*: g is (*batch, d, m), and
-a channel-replicated stage is a batch of m states, evaluated in one call.
+component, so all channels share one tensor of the state's shape.  *Matrix*: g is (*batch, d, m),
+and a channel-replicated stage is a batch of m states, evaluated in one call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
 
 import sympy
 
@@ -34,12 +35,10 @@ class Weight:
 
     terms: tuple[tuple[Coefficient, float, Monomial], ...]
 
-    def resolve(
-        self, powers: Callable[[float], object], ratio: float
-    ) -> list[tuple[object, Monomial]]:
+    def resolve(self, powers: Callable[[float], Any], ratio: float) -> list[tuple[Any, Monomial]]:
         """The numeric factor of each monomial for one step."""
         return [
-            ((c(ratio) if callable(c) else c) * powers(power), monomial)  # type: ignore[operator]
+            ((c(ratio) if callable(c) else c) * powers(power), monomial)
             for c, power, monomial in self.terms
         ]
 
@@ -141,17 +140,9 @@ def lower(
 def remembered_values(tableau: Tableau) -> tuple[tuple[str, int], ...]:
     """The (block, stage) values of the step before that a tableau with memory reads."""
     memory = {b.name: b.remembers for b in tableau.blocks if b.remembers is not None}
-    read = {
-        (memory[part.source] or "", j)
-        for part in (*tableau.couplings, *tableau.outputs)
-        if part.source in memory
-        for j in _columns(part.entries())
-    }
-    return tuple(sorted(read))
-
-
-def _columns(entries: Iterable[tuple[object, ...]]) -> list[int]:
-    return [int(entry[-2]) for entry in entries]  # type: ignore[call-overload]
+    read = {(c.source, j) for c in tableau.couplings for _, j, _ in c.entries()}
+    read |= {(o.source, j) for o in tableau.outputs for j, _ in o.entries()}
+    return tuple(sorted((memory[name] or "", j) for name, j in read if name in memory))
 
 
 class _Lowering:
@@ -248,7 +239,7 @@ class _Lowering:
                 (source, selector, 2 if pair else 1), [{} for _ in range(3 if pair else 1)]
             )
             relations = ((1, 2), (1, 1), (2, 1)) if pair else ((1, 1),)
-            for case, (k, l) in zip(cases, relations):  # noqa: E741
+            for case, (k, l) in zip(cases, relations):
                 roles = {k: "k", l: "l"} if k != l else {k: role}
                 for coefficient, power, monomial in variable.terms(k, l):
                     key = (
@@ -277,7 +268,7 @@ def _number(entry: sympy.Expr) -> Coefficient:
     return float(entry.evalf(30))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _ratio_function(entry: sympy.Expr) -> Callable[[float], float]:
     # Cached, so that equal entries give the same object and evaluations still compare equal.
     function: Callable[[float], float] = sympy.lambdify(STEP_RATIO, entry, modules="math")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from sdeint.lowering import lower
 from tableaux import Tableau, catalogue
 from tableaux.show import show_order
-
-from sdeint.lowering import lower
 
 __all__ = ["HEAD", "markdown_table", "print_table", "row"]
 

@@ -13,6 +13,7 @@ from tableaux.tableau import CALCULI, NOISE_CLASSES
 
 __all__ = ["SDE", "Field", "NoiseClass"]
 
+#: (t, y) -> tensor; additive noise may return a number.
 Field = Callable[[torch.Tensor, torch.Tensor], Any]
 NoiseClass = Literal["additive", "scalar", "diagonal", "commutative", "general"]
 Calculus = Literal["ito", "stratonovich"]

@@ -190,8 +190,8 @@ class _Step:
 class _MatrixSum:
     """A sum over sources with channels, for a target with none, one or two channel axes.
 
-    The parts are kept apart by what they depend on, and only joined at the end: `common` (*batch, d),
-    `own` (*batch, d, k), `partner` (*batch, d, r), `both` (*batch, d, k, r).
+    The parts are kept apart by what they depend on, and only joined at the end: `common`
+    (*batch, d), `own` (*batch, d, k), `partner` (*batch, d, r), `both` (*batch, d, k, r).
     """
 
     def __init__(self, step: _Step, contributions: Sequence[Contribution]) -> None:
@@ -239,19 +239,17 @@ class _MatrixSum:
         weight = self.step.full_weight(c.weights[0])
         if isinstance(weight, Tensor) and weight.ndim > 0:
             weight = weight.expand(*weight.shape[:-1], value.shape[-1])  # eta has one channel
-            weighted = value * (weight * sign).unsqueeze(-2)
-            summed = c.selector in ("all", "other") and (
-                torch.matmul(value, weight.unsqueeze(-1)).squeeze(-1) * sign
-            )
-        else:
-            weighted = value * (weight * sign)
-            summed = c.selector in ("all", "other") and weighted.sum(-1)
+            if c.selector == "all":  # the common case: never forms the weighted columns
+                self.add_common(torch.matmul(value, weight.unsqueeze(-1)).squeeze(-1), sign)
+                return
+            weight = weight.unsqueeze(-2)
+        weighted = value * (weight * sign)
         if c.selector == "all":
-            self.add_common(summed, 1.0)
+            self.add_common(weighted.sum(-1), 1.0)
         elif c.selector == "own":
             self.add_own(weighted)
         elif c.selector == "other":
-            self.add_common(summed, 1.0)
+            self.add_common(weighted.sum(-1), 1.0)
             self.add_own(-weighted)
         elif c.selector == "less":
             self.add_own(weighted.cumsum(-1) - weighted)
@@ -328,9 +326,7 @@ def _masked(matrix: Tensor, selector: str) -> Tensor:
         return matrix.triu(1)
     if selector == "greater":
         return matrix.tril(-1)
-    if selector == "other":
-        return matrix.triu(1) + matrix.tril(-1)
-    return matrix
+    return matrix.triu(1) + matrix.tril(-1) if selector == "other" else matrix
 
 
 def _is_zero(scalar: Scalar) -> bool:
@@ -342,7 +338,7 @@ def _is_one(scalar: Scalar) -> bool:
 
 
 def _add(total: Tensor, value: Tensor, factor: Scalar, own: bool = False) -> Tensor:
-    if not isinstance(factor, float):
+    if isinstance(factor, torch.Tensor):
         return total + value * factor
     if own:
         return total.add_(value, alpha=factor)

@@ -19,12 +19,12 @@ from tableaux.errors import TableauError
 
 __all__ = ["Entry", "Matrix", "Vector", "exact", "exact_matrix", "exact_vector", "write_exact"]
 
-Entry = sympy.Expr
+Entry = Any  # a sympy.Expr; sympy carries no types
 Vector = tuple[Entry, ...]
 Matrix = tuple[Vector, ...]
 
 _LARGEST_EXPONENT = 64
-_FUNCTIONS = {"sqrt": sympy.sqrt}
+_FUNCTIONS: dict[str, Any] = {"sqrt": sympy.sqrt}
 _BINARY = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,

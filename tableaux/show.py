@@ -133,7 +133,7 @@ def _row(tableau: Tableau) -> tuple[str, ...]:
     )
 
 
-def show_order(order: Fraction | None) -> str:
+def show_order(order: Fraction | int | str | None) -> str:
     """An order as text; a dash where there is none."""
     return "-" if order is None else str(order)
 

@@ -15,7 +15,6 @@ engine and the order theory both read the same object.
 
 from __future__ import annotations
 
-import keyword
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -53,7 +52,9 @@ CLAIM_CLASSES = (*NOISE_CLASSES, "martingale")
 #: The step ratio h_n / h_(n-1), which entries of methods with memory may use.
 STEP_RATIO = sympy.Symbol("r")
 
-Orders = Mapping[str, tuple["Fraction | None", "Fraction | None"]]
+#: As callers may write an order; a tableau keeps Fractions.
+Order = Fraction | int | str | None
+Orders = Mapping[str, tuple[Order, Order]]
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,8 @@ class Tableau(PrintedForms):
     @cached_property
     def labels(self) -> frozenset[str]:
         """The labels that occur."""
-        return frozenset(part.label for part in (*self.couplings, *self.outputs, *self.embedded))
+        labels = [c.label for c in self.couplings]
+        return frozenset([*labels, *(o.label for o in (*self.outputs, *self.embedded))])
 
     @cached_property
     def primitives(self) -> frozenset[str]:
@@ -227,18 +229,14 @@ class Tableau(PrintedForms):
         """
         if noise != "martingale":
             member(noise, tuple(NOISE_CLASSES), "noise class")
-        holding = [
-            claim
-            for wide, claim in self.orders.items()
-            if wide == noise
-            or (wide in NOISE_CLASSES and noise in NOISE_CLASSES[wide])
-            or (wide == "additive" and noise == "martingale")
-        ]
-        strong, weak = (
-            max((claim[i] for claim in holding if claim[i] is not None), default=None)
-            for i in (0, 1)
-        )
-        return strong, weak
+        inside = "additive" if noise == "martingale" else noise
+        highest: list[Fraction | None] = [None, None]
+        for wide, claim in self.orders.items():
+            if wide == noise or inside in NOISE_CLASSES.get(wide, ()):
+                for i, order in enumerate(claim):
+                    if order is not None:
+                        highest[i] = max(Fraction(order), highest[i] or Fraction(0))
+        return highest[0], highest[1]
 
     def substitute(self, values: Mapping[str | sympy.Symbol, Any], **changes: Any) -> Tableau:
         """A member of a family: free symbols replaced by exact values.
@@ -309,10 +307,10 @@ class Tableau(PrintedForms):
         )
 
 
-class _Claims(Mapping[str, tuple["Fraction | None", "Fraction | None"]]):
+class _Claims(Mapping[str, tuple[Order, Order]]):
     """A mapping that cannot change and, unlike a mappingproxy, can be pickled and copied."""
 
-    def __init__(self, claims: Orders) -> None:
+    def __init__(self, claims: Mapping[str, tuple[Fraction | None, Fraction | None]]) -> None:
         self._claims = dict(claims)
 
     def __getitem__(self, noise: str) -> tuple[Fraction | None, Fraction | None]:

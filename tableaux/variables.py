@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from types import MappingProxyType
 
 import sympy
@@ -142,7 +142,7 @@ class Variable:
         read = exact(text, where=f"variable {self.label!r}")
         return sympy.expand(read.subs(sympy.Symbol("h"), _H))
 
-    def terms(self, k: int = 1, l: int | None = None) -> tuple[Term, ...]:  # noqa: E741
+    def terms(self, k: int = 1, l: int | None = None) -> tuple[Term, ...]:
         """The polynomial for concrete channels.
 
         Returns
@@ -167,7 +167,7 @@ class Variable:
             for coefficient, power, monomial in self._terms(relation)
         )
 
-    @lru_cache(maxsize=None)  # noqa: B019  (variables live as long as the process)
+    @cache  # noqa: B019  (variables live as long as the process)
     def _terms(
         self, relation: str
     ) -> tuple[tuple[sympy.Expr, Fraction, tuple[tuple[tuple[str, str], int], ...]], ...]:

@@ -8,10 +8,9 @@ import pytest
 import torch
 
 import diffusion
-from diffusion import VP, Flow, GaussianMixture, NoiseClock, sample
+from diffusion import VP, Flow, GaussianMixture, NoiseClock, sample, trajectory
 from diffusion.sampling import steps_for
 from sdeint import GridPath, ProblemError, solve
-from tableaux import catalogue
 
 MIXTURE = GaussianMixture([0.3, 0.5, 0.2], [[-1.5], [0.2], [2.0]], [0.09, 0.04, 0.16])
 
@@ -48,7 +47,9 @@ def propagated(method, variance, mean, rho):
     offset, gains = end[0], end[1:] - end[0]
     h = torch.diff(rho)
     start = float(rho[0])
-    variances = torch.cat([torch.tensor([start**2 * variance + start], dtype=torch.float64), h, h / 12])
+    variances = torch.cat(
+        [torch.tensor([start**2 * variance + start], dtype=torch.float64), h, h / 12]
+    )
     return float(offset + gains[0] * start * mean), float((gains**2 * variances).sum())
 
 
@@ -173,7 +174,9 @@ def test_an_item_does_not_depend_on_its_batch(method, path):
     model = MIXTURE.model(VP(), "epsilon")
     options = {"method": method, "nfe": 8, "path": path}
     whole = sample(model, (6, 1), seed=5, **options)
-    parts = [sample(model, (b - a, 1), seed=5, first_item=a, **options) for a, b in ((0, 2), (2, 6))]
+    parts = [
+        sample(model, (b - a, 1), seed=5, first_item=a, **options) for a, b in ((0, 2), (2, 6))
+    ]
     assert torch.equal(torch.cat(parts), whole)
     seeds = [11, 7, 300]
     own = sample(model, (3, 1), seed=seeds, **options)
@@ -208,9 +211,7 @@ def test_no_sampler_evaluates_the_network_more_often_than_it_says(method, nfe, d
 
     if nfe - denoise < (3 if method in ("SRA3", "SOSRA") else 2):
         pytest.skip("too few for a step of this method")
-    run = sample(
-        model, (2, 1, 4, 4), method=method, nfe=nfe, denoise=denoise, trajectory=True
-    )
+    run = trajectory(model, (2, 1, 4, 4), method=method, nfe=nfe, denoise=denoise)
     assert len(calls) == run.evaluations <= nfe
     each = {"EM": 1, "SEA": 1, "OneStageStored": 1, "SRA3": 3, "SOSRA": 3}.get(method, 2)
     assert run.evaluations > nfe - each
@@ -221,7 +222,7 @@ def test_no_sampler_evaluates_the_network_more_often_than_it_says(method, nfe, d
 
 def test_a_trajectory_ends_in_the_sample():
     model = MIXTURE.model(VP(), "epsilon")
-    run = sample(model, (5, 1), nfe=12, seed=4, denoise=False, trajectory=True)
+    run = trajectory(model, (5, 1), nfe=12, seed=4, denoise=False)
     assert torch.equal(run.x[-1], run.final)
     assert torch.equal(run.final, sample(model, (5, 1), nfe=12, seed=4, denoise=False))
     assert bool((torch.diff(run.t) < 0).all())

@@ -71,7 +71,9 @@ class Reference:
                         variable = self.variable(c.label, l[0], target[0], one=one)
                         state = state + float(weight) * variable * self.value(source, j, l)
             time = self.t + float(block.nodes[stage]) * self.h
-            value = self.f(time, state) if block.colour == "drift" else self.g(time, state)[:, index[0]]
+            value = (
+                self.f(time, state) if block.colour == "drift" else self.g(time, state)[:, index[0]]
+            )
             self.values[key] = value
         return self.values[key]
 

@@ -15,7 +15,9 @@ from sdeint import SDE, GridPath, solve
 from sdeint.lowering import lower
 from tableaux import Block, Coupling, Output, Tableau, catalogue
 
-_spec = importlib.util.spec_from_file_location("reference", Path(__file__).with_name("reference.py"))
+_spec = importlib.util.spec_from_file_location(
+    "reference", Path(__file__).with_name("reference.py")
+)
 _module = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_module)
 Reference = _module.Reference
@@ -101,10 +103,7 @@ def general_tableaux(draw):
             arity = int(source.has_channel) + int(replicated)
             labels = NONE + (ONE if arity else ()) + (TWO if arity == 2 else ())
             matrix = [
-                [
-                    draw(WEIGHT) if si < ti or j < i else 0
-                    for j in range(source.stages)
-                ]
+                [draw(WEIGHT) if si < ti or j < i else 0 for j in range(source.stages)]
                 for i in range(target.stages)
             ]
             couplings.append(
@@ -261,12 +260,16 @@ def test_only_the_variables_that_occur_are_drawn():
         def on(self, grid):
             steps = super().on(grid)
             draw = steps.draw
-            steps.draw = lambda first, count, names: asked.extend(names) or draw(first, count, names)
+            steps.draw = lambda first, count, names: (
+                asked.extend(names) or draw(first, count, names)
+            )
             return steps
 
     for name, needs in (("EM", {"W"}), ("SRA1", {"W", "H"}), ("RI6", {"theta", "eta"})):
         asked.clear()
         sde = SDE(lambda t, y: -y, lambda t, y: torch.ones_like(y), noise="additive")
-        solve(sde, torch.ones(4, 2), [0.0, 1.0], steps=2, method=name, path=Listening(0, (4,), (2,)))
+        solve(
+            sde, torch.ones(4, 2), [0.0, 1.0], steps=2, method=name, path=Listening(0, (4,), (2,))
+        )
         assert set(asked) <= needs
         assert "W" in asked or "theta" in asked

@@ -47,7 +47,8 @@ def test_any_split_of_a_batch_reproduces_the_whole_bit_for_bit(name, dtype):
     options = {"method": name, "steps": 5, "seed": 11, "path": path}
     whole = solve(sde, y0, [0.0, 1.0], **options)
     parts = [
-        solve(sde, y0[a:b], [0.0, 1.0], first_path=a, **options).y for a, b in ((0, 1), (1, 4), (4, 6))
+        solve(sde, y0[a:b], [0.0, 1.0], first_path=a, **options).y
+        for a, b in ((0, 1), (1, 4), (4, 6))
     ]
     assert torch.equal(torch.cat(parts, dim=1), whole.y)
 
@@ -197,9 +198,9 @@ def test_a_backward_ito_solve_integrates_against_the_reversed_path():
     # reversed path is a Brownian motion and f plays no part.
     path = TreePath(3, (256,), (1,), t0=0.0, t1=1.0, dtype=torch.float64)
     sde = SDE(lambda t, y: torch.zeros_like(y), lambda t, y: y)
-    y = solve(
-        sde, torch.ones(256, 1).double(), [1.0, 0.0], method="SRIW1", steps=256, path=path
-    ).y[-1]
+    y = solve(sde, torch.ones(256, 1).double(), [1.0, 0.0], method="SRIW1", steps=256, path=path).y[
+        -1
+    ]
     exact = torch.exp(-path.increment(0.0, 1.0, ["W"])["W"] - 0.5)
     assert float((y - exact).abs().mean()) < 2e-3
 
@@ -219,7 +220,9 @@ def test_gradients_reach_the_start_the_parameters_and_the_times(name):
             value = torch.sin(b * y + time)
             return torch.stack([value, value.flip(-1)], -1) if noise == "general" else value
 
-        sde = SDE(lambda time, y: a * torch.cos(y) + time, g, noise=noise, calculus=tableau.calculus)
+        sde = SDE(
+            lambda time, y: a * torch.cos(y) + time, g, noise=noise, calculus=tableau.calculus
+        )
         return solve(sde, y0, t, method=name, steps=3, seed=4).y[-1]
 
     inputs = (
@@ -284,7 +287,11 @@ def test_wrong_methods_are_refused_with_the_ones_that_fit():
     refused("method must be a name or a Tableau, got int", method=3)
     refused("meant for additive noise .* on diagonal noise; methods for it are EM, ", method="SRA1")
     general = SDE(lambda t, y: y, lambda t, y: torch.stack([y, y], -1), noise="general")
-    refused("'SRIW1' is meant for diagonal noise .* general noise; methods .* EM, RI6", general, method="SRIW1")
+    refused(
+        "'SRIW1' is meant for diagonal noise .* general noise; methods .* EM, RI6",
+        general,
+        method="SRIW1",
+    )
     strat = SDE(GBM.f, GBM.g, calculus="stratonovich")
     refused("converges to the Ito solution, but the problem is Stratonovich; .* EulerHeun", strat)
     refused("converges to the Stratonovich solution, but the problem is Ito", method="Heun")
@@ -326,9 +333,13 @@ def test_noise_that_does_not_commute_is_not_believed_to_commute():
 
 
 def test_wrong_shapes_of_f_and_g_are_refused_with_the_right_ones():
-    refused(r"f returned shape \(3, 1\) for y of shape \(3, 2\)", SDE(lambda t, y: y[..., :1], GBM.g))
+    refused(
+        r"f returned shape \(3, 1\) for y of shape \(3, 2\)", SDE(lambda t, y: y[..., :1], GBM.g)
+    )
     refused("f must return a tensor, got float", SDE(lambda t, y: 1.0, GBM.g))
-    refused(r"diagonal noise needs \(3, 2\), one channel", SDE(GBM.f, lambda t, y: torch.diag_embed(y)))
+    refused(
+        r"diagonal noise needs \(3, 2\), one channel", SDE(GBM.f, lambda t, y: torch.diag_embed(y))
+    )
     refused(r"general noise needs \(3, 2, 'm'\)", SDE(GBM.f, GBM.g, noise="general"))
     refused("one channel for all", SDE(GBM.f, lambda t, y: torch.diag_embed(y), noise="scalar"))
     refused("f returned torch.float64 for y of torch.float32", SDE(lambda t, y: y.double(), GBM.g))
@@ -364,9 +375,7 @@ def test_gradients_in_the_times_of_a_tree_are_refused():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_mixed_devices_are_refused():
     weight = torch.ones(2)
-    refused(
-        "cpu", SDE(lambda t, y: (y.cpu() * weight), GBM.g), y0=torch.ones(3, 2, device="cuda")
-    )
+    refused("cpu", SDE(lambda t, y: y.cpu() * weight, GBM.g), y0=torch.ones(3, 2, device="cuda"))
 
 
 def test_mixed_devices_are_refused_without_a_gpu():
@@ -385,7 +394,9 @@ def test_a_path_that_is_lost_is_reported_with_time_step_and_index(steps):
         return torch.where(late, bad, torch.zeros_like(y))
 
     sde = SDE(f, lambda t, y: 0.1, noise="additive")
-    with pytest.raises(NonFiniteError, match=rf"path 4 became NaN or infinite in step {lost_at}") as e:
+    with pytest.raises(
+        NonFiniteError, match=rf"path 4 became NaN or infinite in step {lost_at}"
+    ) as e:
         solve(sde, torch.zeros(6, 2, dtype=torch.float64), [0.0, 1.0], steps=steps)
     assert e.value.step == lost_at
     assert e.value.t == pytest.approx((lost_at + 1) / steps)
@@ -422,8 +433,12 @@ def test_the_result_says_what_was_done():
 
 @pytest.mark.parametrize(
     ("name", "peer", "calculus"),
-    [("EM", "euler", "ito"), ("Heun", "heun", "stratonovich"), ("Midpoint", "midpoint", "stratonovich"),
-     ("EulerHeun", "euler_heun", "stratonovich")],
+    [
+        ("EM", "euler", "ito"),
+        ("Heun", "heun", "stratonovich"),
+        ("Midpoint", "midpoint", "stratonovich"),
+        ("EulerHeun", "euler_heun", "stratonovich"),
+    ],
 )
 def test_torchsde_on_the_same_path_gives_the_same_numbers(name, peer, calculus):
     torchsde = pytest.importorskip("torchsde")
@@ -455,6 +470,11 @@ def test_torchsde_on_the_same_path_gives_the_same_numbers(name, peer, calculus):
         Peer(), y0, torch.tensor([0.0, 0.5, 1.0]).double(), bm=Noise(), method=peer, dt=1 / 16
     )
     ours = solve(
-        SDE(Peer().f, Peer().g, calculus=calculus), y0, [0.0, 0.5, 1.0], steps=16, method=name, path=path
+        SDE(Peer().f, Peer().g, calculus=calculus),
+        y0,
+        [0.0, 0.5, 1.0],
+        steps=16,
+        method=name,
+        path=path,
     )
     torch.testing.assert_close(ours.y, theirs, rtol=1e-12, atol=1e-12)

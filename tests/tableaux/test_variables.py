@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+
 from tableaux import TableauError, Variable, catalogue, register, variables
 
 # Moments of the primitives for h = 1, by power; those of A are not needed for the laws below.

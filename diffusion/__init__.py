@@ -1,0 +1,32 @@
+"""Diffusion models: forward processes, what networks predict, and data with exact scores.
+
+The networks and data of `diffusion.digits` are imported on demand.
+"""
+
+from diffusion.grids import grids, time_grid
+from diffusion.mixtures import GaussianMixture, MixtureModel
+from diffusion.predictions import compose, convert, from_x0, predictions, to_x0
+from diffusion.processes import VE, VP, Flow, Process, SubVP
+from diffusion.reverse import NoiseClock
+from diffusion.sampling import Trajectory, sample, trajectory
+
+__all__ = [
+    "VE",
+    "VP",
+    "Flow",
+    "GaussianMixture",
+    "MixtureModel",
+    "NoiseClock",
+    "Process",
+    "SubVP",
+    "Trajectory",
+    "compose",
+    "convert",
+    "from_x0",
+    "grids",
+    "predictions",
+    "sample",
+    "time_grid",
+    "to_x0",
+    "trajectory",
+]
