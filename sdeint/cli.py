@@ -92,6 +92,50 @@ def methods(markdown: bool) -> None:
 
 @main.command()
 @click.argument("method")
+@click.option("--noise", default=None, help="Judge this class of noise only.")
+@click.option("--embedded", is_flag=True, help="Judge the embedded output.")
+@polite
+def order(method: str, noise: str | None, embedded: bool) -> None:
+    """Prove the orders of METHOD, a name of the catalogue or a TOML file."""
+    from sdeint.method_table import costs
+
+    tableau = read_method(method)
+    report = tableaux.order(tableau, noise=noise, embedded=embedded)
+    click.echo(str(report))
+    click.echo("principal error:")
+    for principal in report.principal:
+        click.echo(f"  {principal}")
+    click.echo(f"a step evaluates {costs(tableau)}")
+
+
+@main.command()
+@click.option(
+    "--family",
+    default="sra",
+    show_default=True,
+    help="sra, sri, ri, rs, or a TOML file with free symbols.",
+)
+@click.option("--strong", default=None, help="A strong order, such as 3/2.")
+@click.option("--weak", default=None, help="A weak order, such as 2.")
+@click.option("--channels", default=3, show_default=True, type=int)
+@click.option("--latex", is_flag=True, help="As LaTeX.")
+@polite
+def conditions(
+    family: str, strong: str | None, weak: str | None, channels: int, latex: bool
+) -> None:
+    """Derive the order conditions of a family."""
+    if (strong is None) == (weak is None):
+        raise click.UsageError("give one of --strong and --weak, such as --strong 3/2")
+    kind, wanted = ("strong", strong) if strong is not None else ("weak", weak)
+    of = read_method(family) if family.endswith(".toml") else family
+    found = tableaux.order_conditions(kind, str(wanted), of, channels=channels)
+    click.echo(found.latex() if latex else str(found))
+    if not latex:
+        click.echo(f"{len(found)} independent conditions, of {found.raw} different equations")
+
+
+@main.command()
+@click.argument("method")
 @click.option("--problem", default=None, help="A problem of sdeint.problems; else a fitting one.")
 @click.option("--kind", type=click.Choice(["strong", "weak"]), default="strong", show_default=True)
 @click.option("--steps", default="16,32,64,128,256", show_default=True, help="Numbers of steps.")

@@ -6,7 +6,7 @@ from sdeint.lowering import lower
 from tableaux import Tableau, catalogue
 from tableaux.show import show_order
 
-__all__ = ["HEAD", "markdown_table", "print_table", "row"]
+__all__ = ["HEAD", "costs", "markdown_table", "print_table", "row"]
 
 HEAD = ("method", "calculus", "noise", "strong", "weak", "f", "g", "needs", "advice")
 
@@ -29,6 +29,24 @@ def row(tableau: Tableau) -> tuple[str, ...]:
         ", ".join(sorted(tableau.primitives)),
         tableau.advice,
     )
+
+
+def costs(tableau: Tableau) -> str:
+    """What a step evaluates, for one channel and for m channels of general noise."""
+    if tableau.noise == "general":
+        program = lower(tableau, matrix=True, additive=False)
+
+        def states(drift: bool) -> str:
+            fixed = program.count(drift=drift, channels=0)
+            each = program.count(drift=drift, channels=1) - fixed
+            return f"{fixed} + {each} m" if each else str(fixed)
+
+        return (
+            f"f at {states(True)} states and g at {states(False)}, "
+            "with m channels of general noise"
+        )
+    program = lower(tableau, matrix=False, additive=tableau.noise == "additive")
+    return f"f at {program.count(drift=True)} states and g at {program.count(drift=False)}"
 
 
 def markdown_table() -> str:
@@ -55,4 +73,6 @@ def print_table() -> None:
     table = Table(*HEAD, box=None, pad_edge=False)
     for tableau in catalogue.values():
         table.add_row(*row(tableau))
-    Console().print(table)
+    console = Console()
+    # A pipe has no width: let every method keep its one line there.
+    console.print(table, width=None if console.is_terminal else 200)

@@ -45,9 +45,11 @@ NOISE_CLASSES: Mapping[str, frozenset[str]] = MappingProxyType(
         "additive": frozenset({"additive"}),
     }
 )
-#: Classes for which an order can be claimed: those above, and additive noise with a drift that is a
-#: martingale along the process, as that of a reverse diffusion in the noise clock.
-CLAIM_CLASSES = (*NOISE_CLASSES, "martingale")
+#: Classes inside additive noise for which an order can be claimed too.  "constant": neither f nor g
+#: depends on time.  "martingale": g is constant, and f is a martingale along the process, as that of a
+#: reverse diffusion in the noise clock.
+ADDITIVE_CLASSES = ("constant", "martingale")
+CLAIM_CLASSES = (*NOISE_CLASSES, *ADDITIVE_CLASSES)
 
 #: The step ratio h_n / h_(n-1), which entries of methods with memory may use.
 STEP_RATIO = sympy.Symbol("r")
@@ -76,8 +78,9 @@ class Tableau(PrintedForms):
     noise : {"general", "commutative", "diagonal", "scalar", "additive"}
         The most general class of problems that it is meant for.
     orders : mapping of problem class to (strong, weak)
-        The orders that are claimed; None where none is.  Classes: those of `noise`, and
-        ``"martingale"``: additive noise with a drift f that is a martingale along the process.
+        The orders that are claimed; None where none is.  Classes: those of `noise`; and, within
+        additive noise, ``"constant"`` (no explicit time) and ``"martingale"`` (a drift f that is a
+        martingale along the process).
     implicit : bool
         Whether stages may depend on each other in a cycle.
     start : Tableau or None
@@ -227,9 +230,8 @@ class Tableau(PrintedForms):
 
         A claim for a class holds for every class inside it, and the highest one counts.
         """
-        if noise != "martingale":
-            member(noise, tuple(NOISE_CLASSES), "noise class")
-        inside = "additive" if noise == "martingale" else noise
+        member(noise, CLAIM_CLASSES, "problem class")
+        inside = "additive" if noise in ADDITIVE_CLASSES else noise
         highest: list[Fraction | None] = [None, None]
         for wide, claim in self.orders.items():
             if wide == noise or inside in NOISE_CLASSES.get(wide, ()):

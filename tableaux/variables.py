@@ -291,14 +291,16 @@ for _variable in (
     Variable(
         "theta_kk/sqrt(h)", 1, "(theta_k**2 - h)/(2*sqrt(h))", meaning="weak Ito I_kk/sqrt(h)"
     ),
-    # The product form is right for every number of channels.  With the customary two-point variable
-    # shared across pairs, E[I_12 I_13] = h^2/4 and the weak order drops to 1 for m >= 3.
+    # A product of signs is right for every number of channels.  With the customary two-point variable
+    # of one channel shared across its pairs, E[I_12 I_13] = h^2/4 and the weak order drops to 1 for
+    # m >= 3; with theta_k theta_l (1 -/+ eta)/2 the pairs are uncorrelated, but
+    # E[I_12^2 I_2^2] = 3 h^3/2 in place of h^3, and it drops to 1 for m >= 2.
     Variable(
         "I^_kl/sqrt(h)",
         2,
         equal="(theta_k**2 - h)/(2*sqrt(h))",
-        less="theta_k*theta_l*(1 - eta)/(2*sqrt(h))",
-        greater="theta_k*theta_l*(1 + eta)/(2*sqrt(h))",
+        less="(theta_k*theta_l - h*sign_k*sign_l)/(2*sqrt(h))",
+        greater="(theta_k*theta_l + h*sign_k*sign_l)/(2*sqrt(h))",
         meaning="weak Ito I_kl / sqrt(h)",
     ),
     Variable(

@@ -15,10 +15,10 @@ Three ways to an error:
 Statistics. Paths are dealt into at most 128 blocks; every interval comes from leaving out one block
 at a time (a jackknife), so that the correlation of step sizes that share their paths is accounted
 for by construction. The order is the slope of a weighted least-squares line through ``log error``
-against ``log h``, in the limit h -> 0: a relative deviation ``b h/h_max`` from the power law, b of
-standard deviation 1/2, is part of the model and of the interval. Where the points contradict even
-that, coarse ones are dropped. The intervals need a finite fourth moment of the error; heavy tails
-(large noise over long times) make them too narrow.
+against ``log h``, in the limit h -> 0: deviations ``a x + b x^2 + c x^3``, ``x = h/h_max``, of its
+logarithm from the power law, of standard deviations 1/2, 1/8 and 1/32, are part of the model and of
+the interval. Where the points contradict even that, coarse ones are dropped. The intervals need a
+finite fourth moment of the error; heavy tails (large noise over long times) make them too narrow.
 """
 
 from sdeint.convergence.expectations import weak

@@ -14,8 +14,8 @@ from torch import Tensor
 
 BLOCKS = 128
 MISFIT = 0.01  # a line is contradicted by its points below this probability
-# Expected relative deviations from the power law at the coarsest step in use: of the terms in h and h^2.
-CURVATURE = (0.5, 0.125)
+# Expected relative deviations from the power law at the coarsest step in use: of the terms in h, h^2 and h^3.
+CURVATURE = (1 / 2, 1 / 8, 1 / 32)
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ def _line(h: Tensor, logs: Tensor, left_out: Tensor) -> _Line:
     deviations = left_out - left_out.mean(0)
     sampled = (blocks - 1) / blocks * deviations.T @ deviations
     # The law wanted is the one for h -> 0. Finite steps bend it: log error = log C + p log h + a x
-    # + b x^2, x = h/h_max, and a line whose bend is ignored claims far more precision than it has.
+    # + b x^2 + c x^3, x = h/h_max, and a line whose bend is ignored claims far more precision than it has.
     x = h / h.max()
-    bends = torch.stack((CURVATURE[0] * x, CURVATURE[1] * x**2), 1)
+    bends = torch.stack([size * x**k for k, size in enumerate(CURVATURE, 1)], 1)
     covariance = sampled + bends @ bends.T
     # The full covariance makes use of what step sizes on common paths have in common. The small diagonal
     # keeps it regular where they have nearly everything in common.

@@ -49,7 +49,7 @@ def stochastic_heun(name: str) -> Tableau:
         A=[[0, 0], [1, 0]],
         b=["1/2", "1/2"],
         calculus="stratonovich",
-        orders={"general": ("1/2", 1), "commutative": (1, 1)},
+        orders={"general": ("1/2", 1), "commutative": (1, 1), "additive": (1, 2)},
         citation="Rumelin, SIAM J. Numer. Anal. 19 (1982) 604-613",
         advice="Robust Stratonovich default; second order in the drift when the noise is small.",
     )

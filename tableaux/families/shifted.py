@@ -17,7 +17,6 @@ def shifted_euler(name: str) -> Tableau:
         b=[1],
         stages={"I_k": ["1/2"], "H_k": [1]},
         outputs={"I_k": 1},
-        calculus="stratonovich",
         orders={"additive": (1, 1)},
         citation=f"{_FOSTER}, equation (5.8)",
         advice="One evaluation a step, and a smaller error than Euler at the same cost.",
@@ -34,8 +33,7 @@ def shark(name: str) -> Tableau:
         stages={"I_k": [0, "5/6"], "H_k": [1, 1]},
         outputs={"I_k": 1},
         embedded=[1, 0],
-        calculus="stratonovich",
-        orders={"additive": ("3/2", 2)},
+        orders={"additive": (1, 1), "constant": ("3/2", 2), "martingale": ("3/2", 2)},
         citation=f"{_FOSTER}, equation (6.1)",
         advice="The default for additive noise that does not depend on time.",
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 from tableaux.families.entries import method
-from tableaux.tableau import Tableau
+from tableaux.tableau import Orders, Tableau
 
 _ROESSLER = "Roessler, SIAM J. Numer. Anal. 48(3) (2010) 922-952"
 # The papers say weak order 3 for deterministic reasons; the weak order 3 conditions with noise fail.
-_ORDERS = {"additive": ("3/2", 2)}
+_ORDERS: Orders = {"additive": ("3/2", 2)}
 
 
 @method("SRA1")

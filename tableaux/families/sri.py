@@ -7,11 +7,11 @@ from fractions import Fraction
 import sympy
 
 from tableaux.families.entries import method
-from tableaux.tableau import Tableau
+from tableaux.tableau import Orders, Tableau
 
 _ROESSLER = "Roessler, SIAM J. Numer. Anal. 48(3) (2010) 922-952"
 # Weak order 2 holds for linear g only: two forests of order 2 fail for nonlinear g.
-_ORDERS = {"diagonal": ("3/2", "3/2")}
+_ORDERS: Orders = {"diagonal": ("3/2", "3/2"), "additive": ("3/2", 2)}
 
 
 @method("SRIW1")

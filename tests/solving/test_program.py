@@ -187,7 +187,7 @@ MINIMUM = {
     "Heun": (2, 2),
     "Midpoint": (2, 2),
     "DFMilstein": (1, 2),
-    "DFMilsteinStratonovich": (1, 2),
+    "DFMilsteinStratonovich": (1, 3),
     "SRIW1": (2, 4),
     "SRIW2": (3, 4),
     "SOSRI": (4, 4),
@@ -265,7 +265,7 @@ def test_only_the_variables_that_occur_are_drawn():
             )
             return steps
 
-    for name, needs in (("EM", {"W"}), ("SRA1", {"W", "H"}), ("RI6", {"theta", "eta"})):
+    for name, needs in (("EM", {"W"}), ("SRA1", {"W", "H"}), ("RI6", {"theta", "sign"})):
         asked.clear()
         sde = SDE(lambda t, y: -y, lambda t, y: torch.ones_like(y), noise="additive")
         solve(

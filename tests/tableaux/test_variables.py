@@ -15,6 +15,7 @@ MOMENTS = {
     "H": {0: 1, 1: 0, 2: Fraction(1, 12), 3: 0, 4: Fraction(3, 144)},
     "theta": THETA,
     "eta": {0: 1, 1: 0, 2: 1, 3: 0, 4: 1},
+    "sign": {0: 1, 1: 0, 2: 1, 3: 0, 4: 1},
 }
 
 
@@ -61,6 +62,9 @@ def test_the_weak_pair_variable_has_the_second_moments_of_the_double_integral(pa
     assert expectation(("I^_kl/sqrt(h)", k, l)) == 0
     assert expectation(("I^_kl/sqrt(h)", k, l), ("I^_kl/sqrt(h)", k, l)) == Fraction(1, 2)
     assert expectation(("I^_kl/sqrt(h)", k, l), ("I^_kl/sqrt(h)", l, k)) == 0
+    # E[I_l^2 I_kl^2] = 1, where theta_k theta_l (1 -/+ eta)/2 would give 3/2 and lose an order.
+    square = [("I^_kl/sqrt(h)", k, l)] * 2
+    assert expectation(*square, ("theta_k", l), ("theta_k", l)) == 1
     assert expectation(("I^_kl/sqrt(h)", k, l), ("theta_k", k), ("theta_k", l)) == Fraction(1, 2)
 
 

@@ -1,0 +1,64 @@
+"""Test problems with closed forms, one factory each, and `library`, all of them with their default
+numbers.
+
+>>> from sdeint import problems
+>>> sorted(problems.library)[:3]
+['bounded', 'bounded plane', 'diagonal']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sdeint.problems.additive import denoiser, fading, growth, ornstein_uhlenbeck, swirl
+from sdeint.problems.closed_form import Functional, LinearFields, PathValues, Problem
+from sdeint.problems.linear import diagonal, linear, oscillator, pair, spiral, triple
+from sdeint.problems.scalar import bounded, gbm, hyperbolic
+from sdeint.problems.several import bounded_plane, unicycle
+
+_DEFAULTS = (
+    gbm(),
+    bounded(),
+    hyperbolic(),
+    fading(),
+    growth(),
+    swirl(),
+    swirl(pulse=1.0),
+    ornstein_uhlenbeck(),
+    denoiser(),
+    diagonal(),
+    oscillator(),
+    spiral(),
+    bounded_plane(),
+    pair(),
+    triple(),
+    unicycle(),
+)
+
+library: Mapping[str, Problem] = MappingProxyType({p.name: p for p in _DEFAULTS})
+"""Name -> problem with its default numbers."""
+
+__all__ = [
+    "Functional",
+    "LinearFields",
+    "PathValues",
+    "Problem",
+    "bounded",
+    "bounded_plane",
+    "denoiser",
+    "diagonal",
+    "fading",
+    "gbm",
+    "growth",
+    "hyperbolic",
+    "library",
+    "linear",
+    "ornstein_uhlenbeck",
+    "oscillator",
+    "pair",
+    "spiral",
+    "swirl",
+    "triple",
+    "unicycle",
+]

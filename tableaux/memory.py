@@ -1,0 +1,396 @@
+"""Weights of methods that remember stages of the step before.
+
+A remembered stage was computed from the path of the step before, so that everything is expanded
+around a point far enough back, ``X_(n-J)``, from which the solution is exact up to ``X_n``.  A
+weight is then a polynomial in iterated integrals over J + 1 successive steps: one word for each
+step.  Integrals over several steps split into them by Chen's identity.  How far back is decided
+tree by tree: a remembered value only needs the step before through the children of its node, so
+that each step costs a node.
+
+Steps are taken to be equal (the step ratio r is 1).  The local errors are those of one step that
+starts from exact values, conditioned on what was known J steps before, as in Buckwar and Winkler,
+*SIAM J. Numer. Anal.* 44 (2006), for strong orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from functools import cache
+from itertools import product
+from typing import Any
+
+from tableaux.blocks import Block, Coupling, Output
+from tableaux.errors import TableauError
+from tableaux.rooted_trees import TIME, Forest, Tree
+from tableaux.tableau import Tableau
+from tableaux.variables import PRIMITIVES, variables
+from tableaux.weights import Channels, Weights, Where, entry_domain
+from tableaux.words import (
+    Functional,
+    Word,
+    exact_weight,
+    expectation_of_word,
+    inner_product,
+    ito_words,
+    primitive_functional,
+    product_of_words,
+)
+
+Words = tuple[Word, ...]
+"""One word for each step of a window, the oldest first."""
+
+
+class Window:
+    """A functional of the path on several successive steps of length 1.
+
+    Parameters
+    ----------
+    terms : mapping of one word a step to coefficient
+    calculus : {"ito", "stratonovich"}
+    divisors : tuple of int
+        For each step, the power of h that its words are divided by.
+    """
+
+    __slots__ = ("calculus", "divisors", "terms")
+
+    def __init__(
+        self, terms: Mapping[Words, Any], calculus: str, divisors: tuple[int, ...]
+    ) -> None:
+        self.terms = {words: value for words, value in terms.items() if value}
+        self.calculus = calculus
+        self.divisors = divisors
+
+    def __bool__(self) -> bool:
+        return bool(self.terms)
+
+    def raised(self, divisors: tuple[int, ...]) -> Window:
+        """The same functional over higher powers of h."""
+        found = self
+        for step, (have, want) in enumerate(zip(self.divisors, divisors)):
+            for _ in range(want - have):
+                unit = tuple((0,) if i == step else () for i in range(len(divisors)))
+                found = found._times({unit: 1})
+        return Window(found.terms, self.calculus, divisors)
+
+    def __add__(self, other: Window) -> Window:
+        divisors = tuple(map(max, self.divisors, other.divisors))
+        left = self if self.divisors == divisors else self.raised(divisors)
+        right = other if other.divisors == divisors else other.raised(divisors)
+        terms = dict(left.terms)
+        for words, value in right.terms.items():
+            terms[words] = terms[words] + value if words in terms else value
+        return Window(terms, self.calculus, divisors)
+
+    def __sub__(self, other: Window) -> Window:
+        return self + other.converted(lambda value: -value)
+
+    def __mul__(self, other: Window) -> Window:
+        found = self._times(other.terms)
+        divisors = tuple(a + b for a, b in zip(self.divisors, other.divisors))
+        return Window(found.terms, self.calculus, divisors)
+
+    def _times(self, terms: Mapping[Words, Any]) -> Window:
+        total: dict[Words, Any] = {}
+        for u, a in self.terms.items():
+            for v, b in terms.items():
+                factors = [product_of_words(x, y, self.calculus) for x, y in zip(u, v)]
+                weight = a * b
+                for choice in product(*factors):
+                    count = 1
+                    for _, multiplicity in choice:
+                        count *= multiplicity
+                    words = tuple(word for word, _ in choice)
+                    value = weight * count
+                    total[words] = total[words] + value if words in total else value
+        return Window(total, self.calculus, self.divisors)
+
+    def scaled(self, factor: Any) -> Window:
+        """Every coefficient multiplied by ``factor``."""
+        return self.converted(lambda value: factor * value)
+
+    def converted(self, convert: Callable[[Any], Any]) -> Window:
+        """The same functional with its coefficients in another domain."""
+        terms = {words: convert(value) for words, value in self.terms.items()}
+        return Window(terms, self.calculus, self.divisors)
+
+    def expectation(self, number: Callable[[Fraction], Any]) -> Any:
+        """The mean, steps being independent; ``number`` puts rationals into the coefficients'
+        domain.
+        """
+        total = number(Fraction(0))
+        for words, value in self.terms.items():
+            mean = Fraction(1)
+            for word in words:
+                mean *= expectation_of_word(word, self.calculus)
+            if mean:
+                total = total + value * number(mean)
+        return total
+
+    def squared_norm(self) -> Any:
+        """E of the square."""
+        items = list(self._ito().items())
+        total: Any = Fraction(0)
+        for i, (u, a) in enumerate(items):
+            for v, b in items[: i + 1]:
+                value = Fraction(1 if u == v else 2)
+                for x, y in zip(u, v):
+                    value *= inner_product(x, y)
+                if value:
+                    total = total + a * b * value
+        return total
+
+    def _ito(self) -> dict[Words, Any]:
+        if self.calculus == "ito":
+            return self.terms
+        total: dict[Words, Any] = {}
+        for words, value in self.terms.items():
+            for choice in product(*(ito_words(word) for word in words)):
+                weight = Fraction(1)
+                for _, factor in choice:
+                    weight *= factor
+                key = tuple(word for word, _ in choice)
+                total[key] = total[key] + value * weight if key in total else value * weight
+        return total
+
+    def __repr__(self) -> str:
+        parts = (
+            f"{value} ({'|'.join(''.join(map(str, word)) for word in words)})"
+            for words, value in sorted(self.terms.items(), key=repr)
+        )
+        over = "" if not any(self.divisors) else f" / h^{self.divisors}"
+        return (" + ".join(parts) or "0") + over
+
+
+@cache
+def exact_over(tree: Tree, steps: int, window: int, calculus: str) -> Window:
+    """The iterated integral of a tree over the first ``steps`` steps of a window."""
+    terms: dict[Words, Fraction] = {}
+    for word, weight in exact_weight(tree, calculus).terms.items():
+        for split in _splits(word, steps):
+            words = split + ((),) * (window - steps)
+            terms[words] = terms.get(words, Fraction(0)) + weight
+    return Window(terms, calculus, (0,) * window)
+
+
+def _splits(word: Word, parts: int) -> list[Words]:
+    if parts == 0:
+        return [] if word else [()]
+    if parts == 1:
+        return [(word,)]
+    return [
+        (*head, word[i:]) for i in range(len(word) + 1) for head in _splits(word[:i], parts - 1)
+    ]
+
+
+class TooShort(Exception):
+    """The window does not reach back far enough for a tree."""
+
+
+class MemoryWeights:
+    """Weights over a window of steps, the last of which is the step that is taken.
+
+    Parameters
+    ----------
+    tableau : Tableau
+    channels : int
+    window : int
+        Number of steps.
+    embedded : bool
+    """
+
+    def __init__(self, tableau: Tableau, channels: int, window: int, embedded: bool) -> None:
+        self.tableau = tableau
+        self.window = window
+        self.parts = tableau.embedded if embedded else tableau.outputs
+        self.domain = entry_domain(tableau)
+        self._graph: Weights[Any, Any] = Weights(tableau, channels, Nothing(), remembering=True)
+        self._stages: dict[tuple[str, Where, Tree, int], tuple[Window, ...]] = {}
+        self._values: dict[tuple[str, Where, Forest, int], tuple[Window, ...]] = {}
+        self._outputs: dict[Tree, Window] = {}
+        self._variables: dict[tuple[str, Channels, int], Window] = {}
+
+    def number(self, value: Fraction) -> Any:
+        """A rational number in the domain of the entries."""
+        return self.domain.convert(value.numerator) / self.domain.convert(value.denominator)
+
+    def _lifted(self, one: Functional, step: int) -> Window:
+        divisors = tuple(one.divisor if i == step else 0 for i in range(self.window))
+        terms = {
+            tuple(word if i == step else () for i in range(self.window)): self.number(Fraction(c))
+            for word, c in one.terms.items()
+        }
+        return Window(terms, self.tableau.calculus, divisors)
+
+    def variable(self, label: str, channels: Channels, step: int) -> Window:
+        """A label of one of the steps."""
+        key = (label, channels, step)
+        found = self._variables.get(key)
+        if found is None:
+            calculus = self.tableau.calculus
+            found = Window({}, calculus, (0,) * self.window)
+            for coefficient, power, monomial in variables[label].terms(*(channels or (1, 1))):
+                if power.denominator != 1:
+                    raise TableauError(
+                        f"tableau {self.tableau.name!r}: the label {label!r} has an odd power of "
+                        "sqrt(h), "
+                        "for which weights over several steps are not provided"
+                    )
+                term = Functional({(): Fraction(1)}, calculus, -int(power)).raised(0)
+                for (name, at), exponent in monomial:
+                    if PRIMITIVES[name].law != "path":
+                        raise TableauError(
+                            f"tableau {self.tableau.name!r}: {name!r} is no functional of the "
+                            "path, and "
+                            "weights over several steps are provided for such functionals only"
+                        )
+                    for _ in range(exponent):
+                        term = term * primitive_functional(name, at, calculus)
+                part = self._lifted(term, step)
+                entry = self.domain.from_sympy(coefficient)
+                found = found + part.scaled(entry)
+            self._variables[key] = found
+        return found
+
+    def stage(self, block: Block, where: Where, tree: Tree, step: int) -> tuple[Window, ...]:
+        """Weights of a tree at the stages of a block in a step of the window."""
+        key = (block.name, where, tree, step)
+        if key not in self._stages:
+            base = self._exact(tree, step)
+            if tree.colour == TIME:
+                one = self._lifted(Functional({(0,): Fraction(1)}, self.tableau.calculus), step)
+                found = tuple(base + one.scaled(self.domain.from_sympy(c)) for c in block.nodes)
+            else:
+                found = self._coupled(block, where, tree, step, (base,) * block.stages)
+            self._stages[key] = found
+        return self._stages[key]
+
+    def _exact(self, tree: Tree, steps: int) -> Window:
+        exact = exact_over(tree, steps, self.window, self.tableau.calculus)
+        return exact.converted(self.number)
+
+    def _coupled(
+        self, block: Block, where: Where, tree: Tree, step: int, start: tuple[Window, ...]
+    ) -> tuple[Window, ...]:
+        total = list(start)
+        for coupling in self.tableau.couplings:
+            if coupling.target != block.name:
+                continue
+            source = self.tableau.block(coupling.source)
+            for there, label in self._graph.sources(source, coupling.selector, tree.colour, where):
+                values = self.value(source, there, tree.children, step)
+                variable = self.variable(coupling.label, label, step)
+                for i, j, entry in coupling.entries():
+                    term = (values[j] * variable).scaled(self.domain.from_sympy(entry))
+                    total[i] = total[i] + term
+        return tuple(total)
+
+    def value(self, block: Block, where: Where, forest: Forest, step: int) -> tuple[Window, ...]:
+        """Products of weights at the stages of a block; those of a memory block are of the step
+        before.
+        """
+        if block.remembers is not None and forest:
+            if step == 0:
+                raise TooShort
+            return self.value(self.tableau.block(block.remembers), where, forest, step - 1)
+        if not forest:
+            unit = self._lifted(Functional({(): Fraction(1)}, self.tableau.calculus), step)
+            return (unit,) * block.stages
+        key = (block.name, where, forest, step)
+        if key not in self._values:
+            first = self.value(block, where, forest[:-1], step)
+            last = self.stage(block, where, forest[-1], step)
+            self._values[key] = tuple(a * b for a, b in zip(first, last))
+        return self._values[key]
+
+    def output(self, tree: Tree) -> Window:
+        """Weight of a tree in the new value, around the start of the window."""
+        if tree not in self._outputs:
+            step = self.window - 1
+            total = self._exact(tree, step)
+            for part in self.parts:
+                total = total + self._collected(part, tree, step)
+            self._outputs[tree] = total
+        return self._outputs[tree]
+
+    def _collected(self, part: Output | Coupling, tree: Tree, step: int) -> Window:
+        assert isinstance(part, Output)
+        total = Window({}, self.tableau.calculus, (0,) * self.window)
+        source = self.tableau.block(part.source)
+        for there, label in self._graph.sources(source, part.selector, tree.colour, None):
+            values = self.value(source, there, tree.children, step)
+            variable = self.variable(part.label, label, step)
+            for j, entry in part.entries():
+                total = total + (values[j] * variable).scaled(self.domain.from_sympy(entry))
+        return total
+
+
+class Nothing:
+    """Stands in for an algebra where only the graph of a tableau is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+class MemoryTables:
+    """Differences and means over windows that are as short as each tree allows.
+
+    Parameters
+    ----------
+    tableau : Tableau
+    embedded : bool
+    """
+
+    def __init__(self, tableau: Tableau, embedded: bool) -> None:
+        self.tableau = tableau
+        self.embedded = embedded
+        self._tables: dict[tuple[int, int], MemoryWeights] = {}
+        self._products: dict[tuple[Forest, int, int], Window] = {}
+        self._windows: dict[Tree, int] = {}
+
+    def weights(self, channels: int, window: int) -> MemoryWeights:
+        """The tables for a number of channels and of steps."""
+        key = (channels, window)
+        if key not in self._tables:
+            self._tables[key] = MemoryWeights(self.tableau, channels, window, self.embedded)
+        return self._tables[key]
+
+    def window(self, tree: Tree, channels: int) -> int:
+        """How many steps the weight of a tree spans."""
+        found = self._windows.get(tree, 1)
+        while True:
+            try:
+                self.weights(channels, found).output(tree)
+            except TooShort:
+                found += 1
+            else:
+                self._windows[tree] = found
+                return found
+
+    def difference(self, tree: Tree, channels: int) -> Window:
+        """Weight minus integral."""
+        window = self.window(tree, channels)
+        weights = self.weights(channels, window)
+        exact = exact_over(tree, window, window, self.tableau.calculus)
+        return weights.output(tree) - exact.converted(weights.number)
+
+    def mean_residual(self, forest: Forest, channels: int) -> Any:
+        """E prod Phi - E prod phi over the longest window among the trees."""
+        window = max(self.window(tree, channels) for tree in forest)
+        weights = self.weights(channels, window)
+        exact = Window({((),) * window: Fraction(1)}, self.tableau.calculus, (0,) * window)
+        for tree in forest:
+            exact = exact * exact_over(tree, window, window, self.tableau.calculus)
+        mean = exact.expectation(Fraction)
+        return self._product(forest, channels, window).expectation(weights.number) - weights.number(
+            mean
+        )
+
+    def _product(self, forest: Forest, channels: int, window: int) -> Window:
+        key = (forest, channels, window)
+        if key not in self._products:
+            found = self.weights(channels, window).output(forest[-1])
+            if len(forest) > 1:
+                found = self._product(forest[:-1], channels, window) * found
+            self._products[key] = found
+        return self._products[key]
