@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from diffusion.names import unknown
 from diffusion.processes import Process
+from tableaux.errors import unknown
 
 LambdaRange = tuple[float, float]
 Grid = Callable[[Process, int, LambdaRange], Tensor]
@@ -90,7 +90,7 @@ def time_grid(
     """
     if isinstance(grid, str):
         if grid not in grids:
-            raise unknown("time grid", grid, grids)
+            raise ValueError(unknown("time grid", grid, grids))
         grid = grids[grid]
     if steps < 1:
         raise ValueError(f"a time grid needs at least one step, not {steps}")

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from diffusion.names import unknown
+from tableaux.errors import unknown
 
 Scalar = float | Tensor
 
@@ -111,7 +111,7 @@ def compose(x0: Tensor, epsilon: Tensor, alpha: Scalar, sigma: Scalar, predictio
 def check_prediction(name: str) -> None:
     """Refuse a name that is not in `predictions`."""
     if name not in predictions:
-        raise unknown("prediction", name, predictions)
+        raise ValueError(unknown("prediction", name, predictions))
 
 
 def _times(coefficient: Tensor, values: Tensor) -> Tensor:

@@ -131,15 +131,25 @@ def solve(
     )
     found: list[Solution] = []
     for values in search.branches(conditions, {}, ()):
-        table = {s: sympy.together(v) for s, v in values.items()}
+        table = {s: sympy.cancel(v) for s, v in values.items()}
         used = {s: v for s, v in table.items() if s in family.free_symbols}
-        member = family.substitute({s.name: sympy.simplify(v) for s, v in used.items()})
+        member = family.substitute({s.name: v for s, v in used.items()})
         free = tuple(sorted(member.free_symbols, key=str))
         found.append(Solution(member, used, free))
     return tuple(found)
 
 
 Values = dict[sympy.Symbol, sympy.Expr]
+
+
+@lru_cache(maxsize=4096)
+def _numerator(equation: sympy.Expr) -> sympy.Expr:
+    return sympy.expand(sympy.fraction(sympy.cancel(equation))[0])
+
+
+@lru_cache(maxsize=4096)
+def _factors(equation: sympy.Expr) -> tuple[sympy.Expr, ...]:
+    return tuple(f for f, _ in sympy.factor_list(equation)[1] if f.free_symbols)
 
 
 @dataclass(frozen=True)
@@ -155,17 +165,17 @@ class _Search:
         """All branches on which the equations hold and nothing that was divided by vanishes."""
         todo: list[sympy.Expr] = []
         for equation in equations:
-            numerator = sympy.expand(sympy.fraction(sympy.together(equation))[0])
+            numerator = _numerator(equation)
             if numerator != 0 and not numerator.free_symbols:
                 return []
             if numerator != 0 and numerator not in todo:
                 todo.append(numerator)
         if not todo:
             return [values]
-        todo.sort(key=lambda e: (len(sympy.Add.make_args(e)), sympy.count_ops(e)))
+        todo.sort(key=lambda e: (len(sympy.Add.make_args(e)), str(e)))
         for index, equation in enumerate(todo):
-            factors = [f for f, _ in sympy.factor_list(equation)[1] if f.free_symbols]
-            factors = [f for f in factors if not any(sympy.expand(f - n) == 0 for n in nonzero)]
+            # What was divided by cannot vanish; it occurs with either sign.
+            factors = [f for f in _factors(equation) if f not in nonzero and -f not in nonzero]
             if not factors:
                 return []
             if len(factors) > 1:
@@ -208,7 +218,7 @@ class _Search:
         polynomial = sympy.Poly(equation, symbol)
         slope, constant = polynomial.coeff_monomial(symbol), polynomial.coeff_monomial(1)
         rest = [other for other in todo if other is not equation]
-        value = sympy.together(-constant / slope)
+        value = sympy.cancel(-constant / slope)
         if not slope.free_symbols:
             return self._substituted(rest, symbol, value, values, nonzero)
         found = self._substituted(rest, symbol, value, values, [*nonzero, slope])
@@ -224,12 +234,13 @@ class _Search:
         values: Values,
         nonzero: Sequence[sympy.Expr],
     ) -> list[Values]:
-        still = [sympy.together(n.subs(symbol, value)) for n in nonzero]
-        if any(n == 0 or sympy.expand(sympy.fraction(n)[0]) == 0 for n in still):
+        still = [sympy.cancel(n.subs(symbol, value)) for n in nonzero]
+        if any(n == 0 for n in still):
             return []
-        updated = {s: sympy.together(v.subs(symbol, value)) for s, v in values.items()}
+        updated = {s: sympy.cancel(v.subs(symbol, value)) for s, v in values.items()}
         updated[symbol] = value
-        return self.branches([e.subs(symbol, value) for e in rest], updated, still)
+        moved = [e.subs(symbol, value) if symbol in e.free_symbols else e for e in rest]
+        return self.branches(moved, updated, still)
 
 
 def _distinct(

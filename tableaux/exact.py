@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from numbers import Rational as RationalNumber
 from typing import Any
@@ -25,7 +25,7 @@ Matrix = tuple[Vector, ...]
 
 _LARGEST_EXPONENT = 64
 _FUNCTIONS: dict[str, Any] = {"sqrt": sympy.sqrt}
-_BINARY = {
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
     ast.Mult: lambda a, b: a * b,

@@ -20,6 +20,8 @@ from functools import cache
 from itertools import product
 from typing import Any
 
+import sympy
+
 from tableaux.blocks import Block, Coupling, Output
 from tableaux.errors import TableauError
 from tableaux.rooted_trees import TIME, Forest, Tree
@@ -212,7 +214,7 @@ class MemoryWeights:
 
     def number(self, value: Fraction) -> Any:
         """A rational number in the domain of the entries."""
-        return self.domain.convert(value.numerator) / self.domain.convert(value.denominator)
+        return self.domain.convert(sympy.Rational(value.numerator, value.denominator))
 
     def _lifted(self, one: Functional, step: int) -> Window:
         divisors = tuple(one.divisor if i == step else 0 for i in range(self.window))

@@ -259,30 +259,24 @@ class PrintedForms:
         ``X+ = X + sum alpha_i f_i h + sum (beta1_i I_k + beta2_i I_kk/sqrt(h)) g_k(Hk_i)
         + sum (beta3_i I_k + beta4_i sqrt(h)) g_k(Hhat_k_i)``, all I discrete.
         """
-        A0_, A1_, A2_ = (_matrix(n, A, floats) for n, A in (("A0", A0), ("A1", A1), ("A2", A2)))
-        return cls._made(
+        return cls._weak_form(
             name,
-            (
-                Block("drift", "drift", _nodes("c0", c0, A0_, floats)),
-                Block("own", "diffusion", _nodes("c1", c1, A1_, floats), "channel"),
-                Block("mixed", "diffusion", _nodes("c2", c2, A2_, floats), "channel"),
-            ),
-            (
-                Coupling("drift", "drift", "h", A0_),
-                Coupling("drift", "own", "theta_k", _matrix("B0", B0, floats)),
-                Coupling("own", "drift", "h", A1_),
-                Coupling("own", "own", "sqrt(h)", _matrix("B1", B1, floats), "own"),
-                Coupling("mixed", "drift", "h", A2_),
-                Coupling("mixed", "own", pair, _matrix("B2", B2, floats), "other"),
-            ),
-            (
-                Output("drift", "h", _vector("alpha", alpha, floats)),
-                Output("own", "theta_k", _vector("beta1", beta1, floats)),
-                Output("own", "theta_kk/sqrt(h)", _vector("beta2", beta2, floats)),
-                Output("mixed", "theta_k", _vector("beta3", beta3, floats)),
-                Output("mixed", "sqrt(h)", _vector("beta4", beta4, floats)),
-            ),
-            **{"noise": "general", **about},
+            (A0, A1, A2),
+            (c0, c1, c2),
+            {
+                ("drift", "theta_k", "all"): B0,
+                ("own", "sqrt(h)", "own"): B1,
+                ("mixed", pair, "other"): B2,
+            },
+            alpha,
+            {
+                ("own", "theta_k"): beta1,
+                ("own", "theta_kk/sqrt(h)"): beta2,
+                ("mixed", "theta_k"): beta3,
+                ("mixed", "sqrt(h)"): beta4,
+            },
+            floats,
+            {"noise": "general", **about},
         )
 
     @classmethod
@@ -316,29 +310,69 @@ class PrintedForms:
         ``X+ = X + sum alpha_i f_i h + sum beta1_i J_k g_k(Hk_i) + sum beta2_i sqrt(h) g_k(Hhat_k_i)``,
         all J discrete; J_kl must be antisymmetric.
         """
-        A0_, A1_, A2_ = (_matrix(n, A, floats) for n, A in (("A0", A0), ("A1", A1), ("A2", A2)))
+        return cls._weak_form(
+            name,
+            (A0, A1, A2),
+            (c0, c1, c2),
+            {
+                ("drift", "theta_k", "all"): B0,
+                ("own", "theta_k", "own"): B1,
+                ("own", "theta_k", "other"): B3,
+                ("mixed", pair, "other"): B2,
+            },
+            alpha,
+            {("own", "theta_k"): beta1, ("mixed", "sqrt(h)"): beta2},
+            floats,
+            {"noise": "general", "calculus": "stratonovich", **about},
+        )
+
+    @classmethod
+    def _weak_form(
+        cls,
+        name: str,
+        A: tuple[Rows, Rows, Rows],
+        c: tuple[Row | None, Row | None, Row | None],
+        noise: dict[tuple[str, str, str], Rows],
+        alpha: Row,
+        outputs: dict[tuple[str, str], Row],
+        floats: bool,
+        about: dict[str, Any],
+    ) -> Tableau:
+        """What RI and RS share: drift stages, and for each channel stages of its own and mixed ones.
+
+        Every stage hears of the noise through the values at the stages of its own kind.
+        """
+        names = ("drift", "own", "mixed")
+        A_ = [_matrix(f"A{i}", rows, floats) for i, rows in enumerate(A)]
+        nodes = [_nodes(f"c{i}", row, rows, floats) for i, (row, rows) in enumerate(zip(c, A_))]
         return cls._made(
             name,
             (
-                Block("drift", "drift", _nodes("c0", c0, A0_, floats)),
-                Block("own", "diffusion", _nodes("c1", c1, A1_, floats), "channel"),
-                Block("mixed", "diffusion", _nodes("c2", c2, A2_, floats), "channel"),
+                Block("drift", "drift", nodes[0]),
+                Block("own", "diffusion", nodes[1], "channel"),
+                Block("mixed", "diffusion", nodes[2], "channel"),
             ),
             (
-                Coupling("drift", "drift", "h", A0_),
-                Coupling("drift", "own", "theta_k", _matrix("B0", B0, floats)),
-                Coupling("own", "drift", "h", A1_),
-                Coupling("own", "own", "theta_k", _matrix("B1", B1, floats), "own"),
-                Coupling("own", "own", "theta_k", _matrix("B3", B3, floats), "other"),
-                Coupling("mixed", "drift", "h", A2_),
-                Coupling("mixed", "own", pair, _matrix("B2", B2, floats), "other"),
+                *(Coupling(block, "drift", "h", rows) for block, rows in zip(names, A_)),
+                *(
+                    Coupling(
+                        target,
+                        "own",
+                        label,
+                        _matrix(f"{label} into {target}", rows, floats),
+                        selector,
+                    )
+                    for (target, label, selector), rows in noise.items()
+                ),
             ),
             (
                 Output("drift", "h", _vector("alpha", alpha, floats)),
-                Output("own", "theta_k", _vector("beta1", beta1, floats)),
-                Output("mixed", "sqrt(h)", _vector("beta2", beta2, floats)),
+                *(
+                    Output(source, label, _vector(f"{label} of {source}", row, floats))
+                    for (source, label), row in outputs.items()
+                ),
             ),
-            **{"noise": "general", "calculus": "stratonovich", **about},
+            **about,
         )
 
     @classmethod

@@ -24,7 +24,7 @@ from tableaux.variables import PRIMITIVES, variables
 from tableaux.weights import Weights
 from tableaux.words import Powers, monomial_mean
 
-__all__ = ["Z", "K", "is_stable", "stability_function", "stability_region"]
+__all__ = ["K", "Z", "is_stable", "stability_function", "stability_region"]
 
 Z = sympy.Symbol("z")
 """lambda h."""

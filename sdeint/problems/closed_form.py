@@ -24,9 +24,9 @@ class PathValues:
 
     Attributes
     ----------
-    W
+    W : tensor
         ``W(t) - W(t0)``, shape ``(*batch, m)``, units of square-root time.
-    integral
+    integral : tensor
         The time integral ``int_{t0}^t (W(s) - W(t0)) ds``, same shape.
     """
 
@@ -40,11 +40,11 @@ class Functional:
 
     Attributes
     ----------
-    name
+    name : str
         A few words, for tables.
-    of
+    of : callable
         ``(*batch, d) -> (*batch)``.
-    exact
+    exact : callable
         ``t -> E of(X(t))`` for the problem's fixed start at its interval's beginning; `t` is the
         time elapsed since then.
     """
@@ -94,29 +94,28 @@ class Problem:
 
     Attributes
     ----------
-    name
+    name : str
         The name in `sdeint.problems.library`.
-    noise
-        Noise class: ``"additive" | "scalar" | "diagonal" | "commutative" | "general"``.
-    y0
+    noise : {"additive", "scalar", "diagonal", "commutative", "general"}
+    y0 : tuple of float
         Start, one number a coordinate (d of them).
-    channels
+    channels : int
         Number m of independent Brownian motions.
-    drifts
+    drifts : mapping
         Calculus -> drift. Both entries describe the *same* process.
-    diffusion
+    diffusion : callable
         The diffusion, the same in either calculus.
-    citation
+    citation : str
         Where the problem is from.
-    interval
+    interval : (float, float)
         ``(t0, t1)``.
-    solution
+    solution : callable or None
         Strong solution ``(t, path values) -> (*batch, d)``, `t` elapsed since the start; None if it
         is not a function of W(t) and its time integral.
-    functionals
+    functionals : mapping
         Name -> functional with its exact expectation; the first is the one used unless another is
         named.
-    linear
+    linear : LinearFields or None
         The matrices, for linear problems.
     """
 

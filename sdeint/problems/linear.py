@@ -28,15 +28,15 @@ def linear(
 
     Parameters
     ----------
-    A
+    A : sequence of sequences of float
         Drift matrix, d x d, per unit time.
-    B
+    B : sequence of such matrices
         One d x d matrix a channel.
-    y0
+    y0 : sequence of float
         Start, d numbers.
-    noise
+    noise : str
         ``"general"``, or ``"commutative"`` where all B commute, or ``"scalar"`` for one channel.
-    name
+    name : str
         A name for tables.
 
     Raises

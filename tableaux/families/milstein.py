@@ -6,7 +6,6 @@ from tableaux.blocks import Block, Coupling, Output
 from tableaux.families.entries import method
 from tableaux.tableau import Tableau
 
-
 _KLOEDEN_PLATEN = "Kloeden and Platen, Numerical Solution of SDEs (1992), section 11.1"
 
 

@@ -88,7 +88,7 @@ def test_unknown_names_are_refused_with_near_ones() -> None:
     x = torch.zeros(1)
     with pytest.raises(ValueError, match=r"unknown prediction 'epsilom'; did you mean 'epsilon'\?"):
         to_x0(x, x, 1.0, 1.0, "epsilom")
-    with pytest.raises(ValueError, match="known: epsilon, flow, score, v, x0"):
+    with pytest.raises(ValueError, match="known are 'x0', 'epsilon', 'v', 'flow', 'score'"):
         from_x0(x, x, 1.0, 1.0, "qq")
 
 

@@ -48,9 +48,20 @@ def test_two_step_adams_bashforth_is_deterministic_order_two() -> None:
     assert order(two_step("2", "-1")).deterministic == 1
 
 
-def test_extrapolated_drift_does_not_see_the_noise_of_its_step() -> None:
+def test_extrapolated_drift_has_weak_order_two_for_additive_noise() -> None:
     verdict = order(two_step("3/2", "-1/2"), autonomous=True).by_noise["additive"]
-    assert (verdict.strong, verdict.weak) == (1, 1)
+    assert (verdict.strong, verdict.weak) == (1, 2)
+
+
+def test_extrapolation_has_second_order_stationary_variance_on_a_linear_equation() -> None:
+    # For dX = -X dt + dW it is an AR(2) process, whose variance is known; the exact one is 1/2.
+    def error(h: Fraction) -> Fraction:
+        a1, a2 = 1 - 3 * h / 2, h / 2
+        variance = (1 - a2) * h / ((1 + a2) * ((1 - a2) ** 2 - a1**2))
+        return variance - Fraction(1, 2)
+
+    ratio = error(Fraction(1, 100)) / error(Fraction(1, 200))
+    assert abs(ratio - 4) < Fraction(1, 10)
 
 
 def test_stored_stage_keeps_the_martingale_order() -> None:

@@ -1,0 +1,48 @@
+"""Run all benchmarks and write the report."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+
+import numpy
+import sympy
+import torch
+
+from benchmarks.ensembles import ensembles
+from benchmarks.proofs import proofs
+
+REPORT = Path(__file__).with_name("report.md")
+
+
+def main() -> None:
+    """Print the report and write it beside this file."""
+    processor = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        names = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x]
+        processor = f"{len(names)} x {names[0].split(':')[1].strip()}" if names else processor
+    report = "\n".join(
+        (
+            "# Benchmarks",
+            "",
+            "Written by `make bench`; medians of one run, all sides in turn.",
+            f"{processor}; Python {sys.version.split()[0]}, torch {torch.__version__} with "
+            f"{torch.get_num_threads()} threads, sympy {sympy.__version__}, numpy {numpy.__version__}.",
+            "",
+            "## Ensembles",
+            "",
+            ensembles(),
+            "",
+            "## Proofs",
+            "",
+            proofs(),
+            "",
+        )
+    )
+    print(report)
+    REPORT.write_text(report, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
