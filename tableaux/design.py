@@ -1,10 +1,11 @@
 """From order conditions back to methods: solve a family for its free symbols, choose the rest.
 
-:func:`entry_conditions` turns a tableau with free symbols into polynomial equations in them, by the same
-prover that judges finished tableaux.  :func:`solve` eliminates what is linear, then leaves the rest to
-sympy; it returns every branch that it finds, each with the symbols that stay free.  :func:`optimise` chooses
-those by an objective, such as :func:`principal_norm`, and rounds them to simple fractions: since the
-conditions hold identically on a branch, rounding costs no order.
+:func:`entry_conditions` turns a tableau with free symbols into polynomial equations in them, by
+the same prover that judges finished tableaux.  :func:`solve` eliminates what is linear, then
+leaves the rest to sympy; it returns every branch that it finds, each with the symbols that stay
+free.  :func:`optimise` chooses those by an objective, such as :func:`principal_norm`, and rounds
+them to simple fractions: since the conditions hold identically on a branch, rounding costs no
+order.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ def solve(
     *,
     prefer: Sequence[str] = (),
     keep: Sequence[str] = (),
+    generic: bool = False,
 ) -> tuple[Solution, ...]:
     """Solve polynomial conditions for the free symbols of a family.
 
@@ -119,15 +121,19 @@ def solve(
         Symbols to eliminate first.
     keep : sequence of str
         Symbols to leave free where possible.
+    generic : bool
+        Leave out branches on which something that is divided by vanishes: much quicker.
 
     Returns
     -------
     tuple of Solution
-        Real branches; empty if sympy finds none, which is no proof that there is none unless the conditions
-        became contradictory by linear elimination alone.
+        Real branches; empty if sympy finds none, which is no proof that there is none unless the
+        conditions became contradictory by linear elimination alone.
     """
     search = _Search(
-        [sympy.Symbol(name) for name in prefer], frozenset(sympy.Symbol(name) for name in keep)
+        [sympy.Symbol(name) for name in prefer],
+        frozenset(sympy.Symbol(name) for name in keep),
+        generic,
     )
     found: list[Solution] = []
     for values in search.branches(conditions, {}, ()):
@@ -154,10 +160,13 @@ def _factors(equation: sympy.Expr) -> tuple[sympy.Expr, ...]:
 
 @dataclass(frozen=True)
 class _Search:
-    """Depth-first: factor, eliminate a linear symbol, branch where a factor or a root has a choice."""
+    """Depth-first: factor, eliminate a linear symbol, branch where a factor or a root has a
+    choice.
+    """
 
     first: Sequence[sympy.Symbol]
     kept: frozenset[sympy.Symbol]
+    generic: bool
 
     def branches(
         self, equations: Sequence[sympy.Expr], values: Values, nonzero: Sequence[sympy.Expr]
@@ -222,6 +231,8 @@ class _Search:
         if not slope.free_symbols:
             return self._substituted(rest, symbol, value, values, nonzero)
         found = self._substituted(rest, symbol, value, values, [*nonzero, slope])
+        if self.generic:
+            return found
         # Where the slope vanishes the symbol drops out: a branch of its own.
         found += self.branches([slope, constant, *rest], values, nonzero)
         return _distinct(found)
@@ -237,7 +248,10 @@ class _Search:
         still = [sympy.cancel(n.subs(symbol, value)) for n in nonzero]
         if any(n == 0 for n in still):
             return []
-        updated = {s: sympy.cancel(v.subs(symbol, value)) for s, v in values.items()}
+        updated = {
+            s: sympy.cancel(v.subs(symbol, value)) if symbol in v.free_symbols else v
+            for s, v in values.items()
+        }
         updated[symbol] = value
         moved = [e.subs(symbol, value) if symbol in e.free_symbols else e for e in rest]
         return self.branches(moved, updated, still)
@@ -260,7 +274,9 @@ def principal_norm(
     for error in principal_errors(tableau, noise=noise, channels=channels):
         if error.kind == kind:
             return float(error.norm)
-    raise TableauError(f"tableau {tableau.name!r} has no {kind} order, so no principal {kind} error")
+    raise TableauError(
+        f"tableau {tableau.name!r} has no {kind} order, so no principal {kind} error"
+    )
 
 
 def optimise(
@@ -313,9 +329,11 @@ def optimise(
         at,
         [float(start[n]) for n in names],
         method="Nelder-Mead",
-        options={"maxfev": evaluations, "xatol": 0.5 / denominator, "initial_simplex": _simplex(
-            [float(start[n]) for n in names]
-        )},
+        options={
+            "maxfev": evaluations,
+            "xatol": 0.5 / denominator,
+            "initial_simplex": _simplex([float(start[n]) for n in names]),
+        },
     )
     if not best:
         raise TableauError("no point of the search gave a method: start elsewhere")

@@ -1,7 +1,7 @@
 r"""Mean-square stability on the scalar linear test equation.
 
-``dX = lambda X dt + mu X dW`` has ``E X_t^2 -> 0`` if and only if ``2 lambda + mu^2 < 0`` (Ito, real
-coefficients).  A method applied to it multiplies X by a random factor each step, and
+``dX = lambda X dt + mu X dW`` has ``E X_t^2 -> 0`` if and only if ``2 lambda + mu^2 < 0`` (Ito,
+real coefficients).  A method applied to it multiplies X by a random factor each step, and
 :func:`stability_function` is the mean square of that factor, as a function of ``z = lambda h`` and
 ``k = mu sqrt(h)``: the method is stable where it is less than 1.
 """
@@ -34,7 +34,9 @@ K = sympy.Symbol("k")
 
 @lru_cache(maxsize=256)
 def growth_factor(tableau: Tableau) -> sympy.Expr:
-    """The random factor of one step with a single channel, at h = 1, in primitives such as ``W_1``."""
+    """The random factor of one step with a single channel, at h = 1, in primitives such as
+    ``W_1``.
+    """
     if any(block.remembers for block in tableau.blocks):
         raise TableauError(
             f"tableau {tableau.name!r}: with memory a step is no multiplication by one factor"
@@ -116,7 +118,8 @@ def stability_function(tableau: Tableau) -> sympy.Expr:
     }
     if denominator.free_symbols & set(every):
         raise TableauError(
-            f"tableau {tableau.name!r}: a random variable stands in a denominator, so that the mean square of "
+            f"tableau {tableau.name!r}: a random variable stands in a denominator, so that the "
+            "mean square of "
             "a step has no closed form (it may be infinite)"
         )
     square = sympy.expand(numerator**2)
@@ -157,4 +160,6 @@ def stability_region(
 
 def is_stable(tableau: Tableau, z: sympy.Expr | float, k: sympy.Expr | float) -> bool:
     """Whether the mean square shrinks in a step at ``z = lambda h`` and ``k = mu sqrt(h)``."""
-    return bool(stability_function(tableau).subs({Z: sympy.nsimplify(z), K: sympy.nsimplify(k)}) < 1)
+    return bool(
+        stability_function(tableau).subs({Z: sympy.nsimplify(z), K: sympy.nsimplify(k)}) < 1
+    )

@@ -155,8 +155,11 @@ class OrderReport:
     Attributes
     ----------
     tableau : Tableau
+    noise : str
+        The class that `strong`, `weak` and `failing` speak of: the tableau's own unless one was
+        asked for.
     by_noise : dict of noise class to Verdict
-        Every class in which the tableau can be used.
+        Every class in which the tableau can be used, or the one asked for.
     deterministic : Fraction
         The order without noise.
     embedded : bool
@@ -164,6 +167,7 @@ class OrderReport:
     """
 
     tableau: Tableau
+    noise: str
     by_noise: dict[str, Verdict]
     deterministic: Fraction
     deterministic_capped: bool
@@ -172,28 +176,28 @@ class OrderReport:
 
     @property
     def own(self) -> Verdict:
-        """The verdict in the tableau's own noise class."""
-        return self.by_noise[self.tableau.noise]
+        """The verdict in the class :attr:`noise`."""
+        return self.by_noise[self.noise]
 
     @property
     def strong(self) -> Fraction | None:
-        """Strong order in the tableau's own noise class."""
+        """Strong order in the class :attr:`noise`."""
         return self.own.strong
 
     @property
     def weak(self) -> Fraction | None:
-        """Weak order in the tableau's own noise class."""
+        """Weak order in the class :attr:`noise`."""
         return self.own.weak
 
     @property
     def failing(self) -> tuple[Failure, ...]:
-        """The first conditions that fail in the tableau's own noise class."""
+        """The first conditions that fail in the class :attr:`noise`."""
         return self.own.failing
 
     @cached_property
     def principal(self) -> tuple[PrincipalError, ...]:
-        """Leading local error terms in the own noise class: strong (where there is one) and weak."""
-        return principal_errors(self.tableau, embedded=self.embedded)
+        """Leading local error terms: strong (where there is a strong order) and weak."""
+        return principal_errors(self.tableau, noise=self.noise, embedded=self.embedded)
 
     def __str__(self) -> str:
         title = f"{self.tableau.name}{' (embedded output)' if self.embedded else ''}"
@@ -671,10 +675,9 @@ def _order(
     for name in classes:
         cap = _weak_cap(name) if max_weak is None else max_weak
         verdicts[name] = _verdict(tableau, name, embedded, max_strong, cap, autonomous, channels)
-    if tableau.noise not in verdicts:
-        verdicts[tableau.noise] = verdicts[classes[0]]
     return OrderReport(
         tableau,
+        tableau.noise if noise is None else noise,
         verdicts,
         *_deterministic(tableau, max_deterministic, embedded),
         embedded,

@@ -79,7 +79,8 @@ def test_another_weight_of_the_stored_stage_loses_it() -> None:
 
 
 def test_a_memory_that_repeats_the_present_changes_nothing() -> None:
-    # Weight zero on the remembered stage: the one-step method's verdict, through the other code path.
+    # Weight zero on the remembered stage: the one-step method's verdict, through the other code
+    # path.
     em = order(EULER)
     same = order(two_step("1", "0"))
     for noise in ("additive", "martingale"):
