@@ -135,6 +135,25 @@ def conditions(
 
 
 @main.command()
+@click.argument("methods_", metavar="METHOD...", nargs=-1, required=True)
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Write the plot here.")
+@polite
+def stability(methods_: tuple[str, ...], out: Path | None) -> None:
+    """Mean-square stability of METHOD... for scalar linear problems: formula and plot."""
+    from sdeint import plots
+    from tableaux.stability import decimal, stability_function
+
+    tableaux_ = [read_method(method) for method in methods_]
+    for tableau in tableaux_:
+        exact = str(stability_function(tableau))
+        shown = exact if len(exact) < 500 else str(decimal(stability_function(tableau), 8))
+        click.echo(f"{tableau.name}: E R^2 = {shown}")
+    if out is not None:
+        plots.save(plots.stability(tableaux_), out)
+        click.echo(f"plot: {out}")
+
+
+@main.command()
 @click.argument("method")
 @click.option("--problem", default=None, help="A problem of sdeint.problems; else a fitting one.")
 @click.option("--kind", type=click.Choice(["strong", "weak"]), default="strong", show_default=True)

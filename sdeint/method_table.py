@@ -73,6 +73,5 @@ def print_table() -> None:
     table = Table(*HEAD, box=None, pad_edge=False)
     for tableau in catalogue.values():
         table.add_row(*row(tableau))
-    console = Console()
     # A pipe has no width: let every method keep its one line there.
-    console.print(table, width=None if console.is_terminal else 200)
+    Console(width=None if Console().is_terminal else 200).print(table)

@@ -16,7 +16,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["convergence", "fan", "new_axes", "save", "work"]
+    from tableaux import Tableau
+
+__all__ = ["convergence", "fan", "new_axes", "save", "stability", "work"]
 
 Numbers = Sequence[float]
 
@@ -211,4 +213,55 @@ def work(
     ax.set_ylabel(ylabel)
     if curves:
         ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def stability(
+    tableaux: Sequence[Tableau],
+    *,
+    z: tuple[float, float] = (-3.0, 0.5),
+    k2: tuple[float, float] = (0.0, 4.0),
+    points: int = 241,
+    ax: Axes | None = None,
+) -> Axes:
+    """Where methods are mean-square stable for ``dX = lambda X dt + mu X dW``.
+
+    Parameters
+    ----------
+    tableaux : sequence of Tableau
+        All of one calculus; the equation's own region is that of the Ito calculus, ``2 z + k2 < 0``,
+        or of the Stratonovich calculus, ``2 z + 2 k2 < 0``.
+    z, k2 : (float, float)
+        Ranges of ``lambda h`` and ``mu^2 h``.
+    points : int
+        Grid points an axis.
+    ax : Axes, optional
+        New ones if not given.
+
+    Raises
+    ------
+    ValueError
+        If the methods are of different calculi, or there is none.
+    """
+    import numpy as np
+
+    from tableaux.stability import stability_region
+
+    calculi = {tableau.calculus for tableau in tableaux}
+    if len(calculi) != 1:
+        raise ValueError(f"one plot shows methods of one calculus, not {sorted(calculi)}")
+    ax = new_axes() if ax is None else ax
+    across, up = np.linspace(*z, points), np.linspace(*k2, points)
+    exact = -across * (2.0 if calculi == {"ito"} else 1.0)
+    ax.fill_between(across, 0, np.clip(exact, 0, k2[1]), color="0.92", label="the equation itself")
+    for i, tableau in enumerate(tableaux):
+        inside = stability_region(tableau, across, up).astype(float)
+        color = f"C{i % 10}"
+        ax.contour(across, up, inside, levels=[0.5], colors=[color], linewidths=1.5)
+        ax.plot([], [], color=color, label=tableau.name)
+    ax.set_xlim(*z)
+    ax.set_ylim(*k2)
+    ax.set_xlabel("lambda h")
+    ax.set_ylabel("mu^2 h")
+    ax.legend(frameon=False, fontsize="small")
     return ax

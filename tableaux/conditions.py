@@ -162,7 +162,8 @@ def scalar_text(scalar: Scalar, latex: bool = False) -> str:
     """``beta3^T (A1 B0 e)``, as text or LaTeX."""
     name, product = scalar
     if latex:
-        return f"{_latex_name(name)}^T {_product(product, True)}"
+        # Braces: TeX refuses the double superscript of beta^{(1)}^T.
+        return f"{{{_latex_name(name)}}}^T {_product(product, True)}"
     return f"{name}^T {_product(product)}"
 
 

@@ -24,7 +24,7 @@ from tableaux.variables import PRIMITIVES, variables
 from tableaux.weights import Weights
 from tableaux.words import Powers, monomial_mean
 
-__all__ = ["K", "Z", "is_stable", "stability_function", "stability_region"]
+__all__ = ["K", "Z", "decimal", "is_stable", "stability_function", "stability_region"]
 
 Z = sympy.Symbol("z")
 """lambda h."""
@@ -135,6 +135,19 @@ def stability_function(tableau: Tableau) -> sympy.Expr:
     return sympy.factor(sympy.expand(total) / denominator**2)
 
 
+def decimal(function: sympy.Expr, digits: int = 20) -> sympy.Expr:
+    """A rational function with its coefficients as decimals.
+
+    The exact integers of a repaired method have hundreds of digits: more than a float can hold, so
+    they must be divided before they are rounded.
+    """
+    numerator, denominator = (sympy.expand(part) for part in sympy.fraction(function))
+    scale = max(abs(c) for c in sympy.Poly(denominator, Z, K).coeffs())
+    return sympy.expand(numerator / scale).evalf(digits) / sympy.expand(
+        denominator / scale
+    ).evalf(digits)
+
+
 def stability_region(
     tableau: Tableau, z: NDArray[np.float64], k2: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
@@ -152,7 +165,7 @@ def stability_region(
     -------
     array (p, n) of bool: the equation itself is stable where ``2 z + k2 < 0`` (Ito).
     """
-    function = sympy.lambdify((Z, K), stability_function(tableau), "numpy")
+    function = sympy.lambdify((Z, K), decimal(stability_function(tableau)), "numpy")
     grid_z, grid_k = np.meshgrid(np.asarray(z, dtype=float), np.sqrt(np.asarray(k2, dtype=float)))
     inside: NDArray[np.bool_] = np.broadcast_to(function(grid_z, grid_k), grid_z.shape) < 1
     return inside

@@ -3,7 +3,7 @@ numbers.
 
 >>> from sdeint import problems
 >>> sorted(problems.library)[:3]
-['bounded', 'bounded plane', 'diagonal']
+['bounded', 'bounded plane', 'denoiser']
 """
 
 from __future__ import annotations

@@ -48,11 +48,7 @@ def derivative_free_milstein_stratonovich(name: str) -> Tableau:
             Block("drift", "drift", (0,)),
             Block("diffusion", "diffusion", (0, 0, 0), "channel"),
         ),
-        (
-            Coupling(
-                "diffusion", "diffusion", "sqrt(h)", ((0, 0, 0), (1, 0, 0), (-1, 0, 0)), "own"
-            ),
-        ),
+        (Coupling("diffusion", "diffusion", "sqrt(h)", ((0, 0, 0), (1, 0, 0), (-1, 0, 0)), "own"),),
         (
             Output("drift", "h", (1,)),
             Output("diffusion", "I_k", (1, 0, 0)),

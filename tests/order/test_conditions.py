@@ -68,7 +68,7 @@ def test_each_condition_names_its_tree_and_prints() -> None:
     assert repr(condition.forest) == "([1, 1]_0,)"
     assert condition.kind == "mean"
     assert condition.equation.rhs == sympy.Rational(3, 2)
-    assert r"\alpha^T" in condition.latex()
+    assert r"{\alpha}^T" in condition.latex()
     assert r"\begin{aligned}" in conditions.latex()
     assert len(str(conditions).splitlines()) == 8
 

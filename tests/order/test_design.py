@@ -110,9 +110,10 @@ _DUALS = ([1, 0, 1, 0], [0, 1, 0, 0], [0, 0, -1, 0], [0, 0, 2, 1])
 
 
 def test_a_new_strong_method_has_a_smaller_principal_error_than_the_tables() -> None:
-    designed = sri_member("6/11", "-1/2", "1/2", "1/2", "-1/2")
+    designed = sri_member("3/4", "-3/4", "0", "3/4", "-3/4")
     verdict = order(designed, noise="diagonal").by_noise["diagonal"]
-    assert verdict.strong == 3 * HALF
+    # Opposite noise shifts also repair the weak order, 3/2 for SRIW1 and SRIW2.
+    assert (verdict.strong, verdict.weak) == (3 * HALF, 2)
     norms = {
         name: principal_norm(tableau, "strong", noise="scalar")
         for name, tableau in [
@@ -121,7 +122,8 @@ def test_a_new_strong_method_has_a_smaller_principal_error_than_the_tables() -> 
             ("SRIW2", catalogue["SRIW2"]),
         ]
     }
-    assert norms["designed"] < 0.92 * norms["SRIW2"] < norms["SRIW1"]
+    assert norms["designed"] < 0.82 * norms["SRIW2"]
+    assert norms["designed"] < 0.75 * norms["SRIW1"]
 
 
 def ri_family(b: object, d: object) -> Tableau:
@@ -207,11 +209,11 @@ def test_martingale_drift_leaves_one_parameter_to_two_evaluations_of_strong_orde
     one = solution.member({"q": 1}, "q = 1")
     stage = catalogue["OneStage"]
     assert set(one.couplings) == set(stage.couplings)
-    better = solution.member({"q": "9/10"}, "q = 9/10")
+    better = solution.member({"q": "5/6"}, "q = 5/6")
     verdict = order(better).by_noise["martingale"]
     assert (verdict.strong, verdict.weak) == (3 * HALF, 2)
     norms = [principal_norm(t, "strong", noise="martingale") for t in (better, one)]
-    assert norms[0] < 0.85 * norms[1]
+    assert norms[0] < 0.78 * norms[1]
 
 
 def test_one_evaluation_with_a_stored_stage_has_no_freedom_at_strong_order() -> None:
