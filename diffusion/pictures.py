@@ -32,7 +32,9 @@ def contact_sheet(groups: Mapping[str, Tensor], path: Path, *, rows: int = 8) ->
         shown = functional.pad(images[: rows * columns, 0].cpu(), (0, 1, 0, 1), value=-1.0)
         height, width = shown.shape[1:]
         sheet = shown.reshape(rows, columns, height, width).transpose(1, 2)
-        ax.imshow(sheet.reshape(rows * height, columns * width).numpy(), cmap="gray_r", vmin=-1, vmax=1)
+        ax.imshow(
+            sheet.reshape(rows * height, columns * width).numpy(), cmap="gray_r", vmin=-1, vmax=1
+        )
         ax.set_title(title, fontsize=9)
         ax.set_axis_off()
     figure.savefig(path, dpi=150, bbox_inches="tight")

@@ -42,8 +42,7 @@ def costs(tableau: Tableau) -> str:
             return f"{fixed} + {each} m" if each else str(fixed)
 
         return (
-            f"f at {states(True)} states and g at {states(False)}, "
-            "with m channels of general noise"
+            f"f at {states(True)} states and g at {states(False)}, with m channels of general noise"
         )
     program = lower(tableau, matrix=False, additive=tableau.noise == "additive")
     return f"f at {program.count(drift=True)} states and g at {program.count(drift=False)}"

@@ -143,9 +143,9 @@ def decimal(function: sympy.Expr, digits: int = 20) -> sympy.Expr:
     """
     numerator, denominator = (sympy.expand(part) for part in sympy.fraction(function))
     scale = max(abs(c) for c in sympy.Poly(denominator, Z, K).coeffs())
-    return sympy.expand(numerator / scale).evalf(digits) / sympy.expand(
-        denominator / scale
-    ).evalf(digits)
+    return sympy.expand(numerator / scale).evalf(digits) / sympy.expand(denominator / scale).evalf(
+        digits
+    )
 
 
 def stability_region(
