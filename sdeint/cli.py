@@ -132,6 +132,8 @@ def conditions(
     click.echo(found.latex() if latex else str(found))
     if not latex:
         click.echo(f"{len(found)} independent conditions, of {found.raw} different equations")
+        if any(not condition.equation.lhs.free_symbols for condition in found):
+            click.echo("one of them cannot hold: no member of the family has this order")
 
 
 @main.command()

@@ -685,7 +685,7 @@ class _Elimination:
                     (i for i, raw in enumerate(waiting) if self._adopt(raw.equation)), None
                 )
                 if index is None:
-                    kept.extend(waiting)
+                    kept.extend(_outside_ideal(waiting))
                     break
                 kept.append(waiting.pop(index))
         return kept
@@ -769,6 +769,35 @@ class _Elimination:
                     self.squares[monomial[0]] = square
                     return True
         return False
+
+
+def _outside_ideal(raws: Sequence[_Raw]) -> list[_Raw]:
+    """Those equations that do not follow from the ones before them, by polynomial division.
+
+    Where nothing is linear, as in the weak conditions of a family whose noise weights enter only
+    through their mean squares, elimination stops; a Groebner basis of so few equations is quick.
+    """
+    scalars = sorted({s for raw in raws for m in raw.equation for s in m}, key=repr)
+    symbols = {scalar: sympy.Symbol(f"x{i}") for i, scalar in enumerate(scalars)}
+    kept: list[_Raw] = []
+    polynomials: list[sympy.Expr] = []
+    basis: sympy.GroebnerBasis | None = None
+    for raw in raws:
+        if set(raw.equation) == {()}:  # 1 = 0: no member of the family has this order
+            kept.append(raw)
+            continue
+        polynomial = sympy.Add(
+            *(
+                sympy.Rational(w.numerator, w.denominator) * sympy.Mul(*(symbols[s] for s in m))
+                for m, w in raw.equation.items()
+            )
+        )
+        if basis is not None and basis.contains(polynomial):
+            continue
+        kept.append(raw)
+        polynomials.append(polynomial)
+        basis = sympy.groebner(polynomials, *symbols.values(), order="grevlex")
+    return kept
 
 
 def _degree(equation: Equation) -> int:

@@ -57,6 +57,7 @@ def test_conditions_are_printed_as_text_and_as_latex() -> None:
     assert "8 independent conditions" in text
     latex = run("conditions", "--family", "sra", "--strong", "3/2", "--latex")
     assert r"{\beta^{(1)}}^T e &= 1" in latex
+    assert "no member of the family has this order" in run("conditions", "--strong", "2")
     assert "give one of --strong and --weak" in run("conditions", code=2)
 
 

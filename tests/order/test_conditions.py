@@ -178,3 +178,15 @@ def test_unknown_requests_are_refused() -> None:
         order_conditions("weak", 2, "rj")
     with pytest.raises(TableauError, match="multiple of 1/2"):
         order_conditions("weak", "1/3", "ri")
+
+
+def test_equations_without_a_linear_scalar_are_counted_once() -> None:
+    # (v)^2 = 1 follows from v = 1, and neither is linear in a scalar.
+    conditions = order_conditions("weak", 2, "sra")
+    assert len(conditions) == 6
+    assert len({c.text for c in conditions}) == 6
+
+
+def test_an_order_out_of_reach_of_a_family_is_a_contradiction() -> None:
+    conditions = order_conditions("strong", 2, "sra")
+    assert any(not c.equation.lhs.free_symbols for c in conditions)
