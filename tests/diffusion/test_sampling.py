@@ -246,3 +246,30 @@ def test_wrong_requests_are_refused():
         sample(model, (3, 1), prediction="epsilom")
     with pytest.raises(ValueError, match="did you mean 'uniform_lambda'"):
         sample(model, (3, 1), grid="uniform_lamda")
+
+
+@pytest.mark.parametrize("path", ["grid", "tree"])
+@pytest.mark.parametrize("seed", [3, list(range(4000))])
+def test_the_initial_noise_is_independent_of_the_noise_of_the_steps(path, seed):
+    # With a denoiser that is zero, Z is Brownian motion in rho: W(rho_0), then its increments.
+    run = trajectory(
+        lambda x, t: torch.zeros_like(x),
+        (4000, 1),
+        prediction="x0",
+        method="SRA1",
+        nfe=9,
+        seed=seed,
+        path=path,
+        denoise=False,
+        dtype=torch.float64,
+    )
+    process = VP()
+    rho = process.rho(run.t)
+    z = run.x[..., 0] * (rho / process.alpha(run.t)).unsqueeze(-1)
+    standard = torch.cat(
+        [z[:1] / rho[0].sqrt(), torch.diff(z, dim=0) / torch.diff(rho).sqrt()[:, None]]
+    )
+    covariance = standard @ standard.T / 4000
+    # Entries have standard errors up to sqrt(2/4000); 6 of them is a false alarm below 1e-7.
+    off = covariance - torch.eye(len(rho), dtype=torch.float64)
+    assert float(off.abs().max()) < 6 * (2 / 4000) ** 0.5

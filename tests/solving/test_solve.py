@@ -285,7 +285,9 @@ def test_wrong_times_are_refused():
 def test_wrong_methods_are_refused_with_the_ones_that_fit():
     refused("unknown method 'SRIW'; did you mean 'SRIW", method="SRIW")
     refused("method must be a name or a Tableau, got int", method=3)
-    refused("meant for additive noise .* on diagonal noise; methods for it are .*EM, ", method="SRA1")
+    refused(
+        "meant for additive noise .* on diagonal noise; methods for it are .*EM, ", method="SRA1"
+    )
     general = SDE(lambda t, y: y, lambda t, y: torch.stack([y, y], -1), noise="general")
     refused(
         "'SRIW1' is meant for diagonal noise .* general noise; methods .* RID1, EM, RI6",
