@@ -7,9 +7,13 @@ step.  Integrals over several steps split into them by Chen's identity.  How far
 tree by tree: a remembered value only needs the step before through the children of its node, so
 that each step costs a node.
 
-Steps are taken to be equal (the step ratio r is 1).  The local errors are those of one step that
-starts from exact values, conditioned on what was known J steps before, as in Buckwar and Winkler,
-*SIAM J. Numer. Anal.* 44 (2006), for strong orders.
+The step ratio r is a number: every step is r times as long as the one before.  A word of order rho
+of a step of length l is l^rho times that word of a step of length 1, so that lengths enter the
+coefficients and the words stay those of unit steps.  Orders are half-integers: r must be the square
+of a rational number for the arithmetic to stay in the domain of the entries.
+
+The local errors are those of one step that starts from exact values, conditioned on what was known J
+steps before, as in Buckwar and Winkler, *SIAM J. Numer. Anal.* 44 (2006), for strong orders.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ from tableaux.words import (
     Word,
     exact_weight,
     expectation_of_word,
+    halves,
     inner_product,
     ito_words,
     primitive_functional,
@@ -44,7 +49,7 @@ Words = tuple[Word, ...]
 
 
 class Window:
-    """A functional of the path on several successive steps of length 1.
+    """A functional of the path on several successive steps, scaled to length 1.
 
     Parameters
     ----------
@@ -165,13 +170,21 @@ class Window:
 
 
 @cache
-def exact_over(tree: Tree, steps: int, window: int, calculus: str) -> Window:
-    """The iterated integral of a tree over the first ``steps`` steps of a window."""
+def exact_over(
+    tree: Tree, steps: int, window: int, calculus: str, root: Fraction = Fraction(1)
+) -> Window:
+    """The iterated integral of a tree over the first ``steps`` steps of a window.
+
+    ``root`` is the square root of the length of a step relative to the step after it.
+    """
     terms: dict[Words, Fraction] = {}
     for word, weight in exact_weight(tree, calculus).terms.items():
         for split in _splits(word, steps):
             words = split + ((),) * (window - steps)
-            terms[words] = terms.get(words, Fraction(0)) + weight
+            scale = Fraction(1)
+            for step, part in enumerate(split):
+                scale *= root ** ((window - 1 - step) * halves(part))
+            terms[words] = terms.get(words, Fraction(0)) + weight * scale
     return Window(terms, calculus, (0,) * window)
 
 
@@ -199,10 +212,15 @@ class MemoryWeights:
     window : int
         Number of steps.
     embedded : bool
+    root : Fraction
+        Square root of the length of a step relative to the step after it.
     """
 
-    def __init__(self, tableau: Tableau, channels: int, window: int, embedded: bool) -> None:
+    def __init__(
+        self, tableau: Tableau, channels: int, window: int, embedded: bool, root: Fraction
+    ) -> None:
         self.tableau = tableau
+        self.root = root
         self.window = window
         self.parts = tableau.embedded if embedded else tableau.outputs
         self.domain = entry_domain(tableau)
@@ -218,8 +236,11 @@ class MemoryWeights:
 
     def _lifted(self, one: Functional, step: int) -> Window:
         divisors = tuple(one.divisor if i == step else 0 for i in range(self.window))
+        back = self.window - 1 - step
         terms = {
-            tuple(word if i == step else () for i in range(self.window)): self.number(Fraction(c))
+            tuple(word if i == step else () for i in range(self.window)): self.number(
+                Fraction(c) * self.root ** (back * (halves(word) - 2 * one.divisor))
+            )
             for word, c in one.terms.items()
         }
         return Window(terms, self.tableau.calculus, divisors)
@@ -268,7 +289,7 @@ class MemoryWeights:
         return self._stages[key]
 
     def _exact(self, tree: Tree, steps: int) -> Window:
-        exact = exact_over(tree, steps, self.window, self.tableau.calculus)
+        exact = exact_over(tree, steps, self.window, self.tableau.calculus, self.root)
         return exact.converted(self.number)
 
     def _coupled(
@@ -341,11 +362,14 @@ class MemoryTables:
     ----------
     tableau : Tableau
     embedded : bool
+    root : Fraction
+        Square root of the length of a step relative to the step after it.
     """
 
-    def __init__(self, tableau: Tableau, embedded: bool) -> None:
+    def __init__(self, tableau: Tableau, embedded: bool, root: Fraction) -> None:
         self.tableau = tableau
         self.embedded = embedded
+        self.root = root
         self._tables: dict[tuple[int, int], MemoryWeights] = {}
         self._products: dict[tuple[Forest, int, int], Window] = {}
         self._windows: dict[Tree, int] = {}
@@ -354,7 +378,9 @@ class MemoryTables:
         """The tables for a number of channels and of steps."""
         key = (channels, window)
         if key not in self._tables:
-            self._tables[key] = MemoryWeights(self.tableau, channels, window, self.embedded)
+            self._tables[key] = MemoryWeights(
+                self.tableau, channels, window, self.embedded, self.root
+            )
         return self._tables[key]
 
     def window(self, tree: Tree, channels: int) -> int:
@@ -373,7 +399,7 @@ class MemoryTables:
         """Weight minus integral."""
         window = self.window(tree, channels)
         weights = self.weights(channels, window)
-        exact = exact_over(tree, window, window, self.tableau.calculus)
+        exact = exact_over(tree, window, window, self.tableau.calculus, self.root)
         return weights.output(tree) - exact.converted(weights.number)
 
     def mean_residual(self, forest: Forest, channels: int) -> Any:
@@ -382,7 +408,7 @@ class MemoryTables:
         weights = self.weights(channels, window)
         exact = Window({((),) * window: Fraction(1)}, self.tableau.calculus, (0,) * window)
         for tree in forest:
-            exact = exact * exact_over(tree, window, window, self.tableau.calculus)
+            exact = exact * exact_over(tree, window, window, self.tableau.calculus, self.root)
         mean = exact.expectation(Fraction)
         return self._product(forest, channels, window).expectation(weights.number) - weights.number(
             mean

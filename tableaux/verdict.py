@@ -15,10 +15,11 @@ evaluated for m up to 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from math import isqrt
 from typing import Any
 
 import sympy
@@ -248,6 +249,9 @@ class Prover:
         Leave out the conditions that only problems with explicit time pose.
     channels : int or None
         Bound on the number of different channels in a condition; None: as many as there can be.
+    ratio : Fraction
+        For tableaux with memory: every step is so many times as long as the one before; the square
+        of a rational number.
     """
 
     def __init__(
@@ -258,15 +262,18 @@ class Prover:
         embedded: bool = False,
         autonomous: bool = False,
         channels: int | None = None,
+        ratio: Fraction = Fraction(1),
     ) -> None:
         if noise not in CLASSES:
             raise TableauError(unknown("noise class", noise, CLASSES))
+        if STEP_RATIO in tableau.free_symbols:
+            tableau = tableau.substitute({STEP_RATIO: ratio})
         self.tableau = tableau
         self.noise = noise
         self.embedded = embedded
         self.calculus = tableau.calculus
         self.domain = entry_domain(tableau)
-        self.memory = _memory(tableau, embedded) if tableau.start is not None else None
+        self.memory = _memory(tableau, embedded, ratio) if tableau.start is not None else None
         if self.memory is not None and not homogeneous(tableau):
             raise TableauError(
                 f"tableau {tableau.name!r}: with memory, labels must scale as h for drift and "
@@ -450,8 +457,15 @@ class Prover:
 
 
 @lru_cache(maxsize=64)
-def _memory(tableau: Tableau, embedded: bool) -> MemoryTables:
-    return MemoryTables(tableau, embedded)
+def _memory(tableau: Tableau, embedded: bool, ratio: Fraction) -> MemoryTables:
+    return MemoryTables(tableau, embedded, 1 / _root(ratio))
+
+
+def _root(ratio: Fraction) -> Fraction:
+    root = Fraction(isqrt(ratio.numerator), isqrt(ratio.denominator))
+    if ratio <= 0 or root**2 != ratio:
+        raise TableauError(f"a step ratio must be the square of a rational number, not {ratio}")
+    return root
 
 
 @lru_cache(maxsize=64)
@@ -576,9 +590,9 @@ def _weak(prover: Prover, cap: Fraction) -> tuple[Fraction, bool, tuple[Failure,
 
 
 def _deterministic(
-    tableau: Tableau, cap: int, embedded: bool
+    tableau: Tableau, cap: int, embedded: bool, ratio: Fraction
 ) -> tuple[Fraction, bool, tuple[Failure, ...]]:
-    prover = Prover(tableau, "scalar", embedded=embedded)
+    prover = Prover(tableau, "scalar", embedded=embedded, ratio=ratio)
     colours = (0, TIME) if prover.time else (0,)
     for p in range(1, cap + 1):
         failures = []
@@ -609,6 +623,7 @@ def order(
     max_deterministic: int = 6,
     autonomous: bool = False,
     channels: int | None = None,
+    ratios: Sequence[Fraction | int | str] = (1, 4, "1/4"),
 ) -> OrderReport:
     """Prove the strong and weak order of a tableau.
 
@@ -630,6 +645,9 @@ def order(
     channels : int, optional
         Bound on the number of different channels in one condition.  By default there is none, and
         the verdict holds for any number of channels.
+    ratios : sequence of Fraction, int or str
+        For a tableau with memory: ratios of a step to the step before it, each the square of a
+        rational number.  It is judged at each, and the lowest verdict counts.
 
     Returns
     -------
@@ -653,6 +671,7 @@ def order(
         max_deterministic,
         autonomous,
         channels,
+        tuple(Fraction(r) for r in ratios) if tableau.start is not None else (Fraction(1),),
     )
 
 
@@ -666,20 +685,30 @@ def _order(
     max_deterministic: int,
     autonomous: bool,
     channels: int | None,
+    ratios: tuple[Fraction, ...],
 ) -> OrderReport:
     _check(tableau, embedded)
-    if STEP_RATIO in tableau.free_symbols:
-        tableau = tableau.substitute({STEP_RATIO: 1})
+    if not ratios:
+        raise TableauError("a tableau with memory is judged at one step ratio at least")
     classes = [c for c in CLASSES if _usable(tableau, c)] if noise is None else [noise]
     verdicts = {}
     for name in classes:
         cap = _weak_cap(name) if max_weak is None else max_weak
-        verdicts[name] = _verdict(tableau, name, embedded, max_strong, cap, autonomous, channels)
+        verdicts[name] = min(
+            (
+                _verdict(tableau, name, embedded, max_strong, cap, autonomous, channels, ratio)
+                for ratio in ratios
+            ),
+            key=lambda verdict: (verdict.strong or 0, verdict.weak or 0),
+        )
     return OrderReport(
         tableau,
         tableau.noise if noise is None else noise,
         verdicts,
-        *_deterministic(tableau, max_deterministic, embedded),
+        *min(
+            (_deterministic(tableau, max_deterministic, embedded, ratio) for ratio in ratios),
+            key=lambda found: found[0],
+        ),
         embedded,
     )
 
@@ -711,11 +740,14 @@ def _verdict(
     max_weak: Fraction,
     autonomous: bool,
     channels: int | None,
+    ratio: Fraction,
 ) -> Verdict:
-    prover = Prover(tableau, noise, embedded=embedded, autonomous=autonomous, channels=channels)
+    prover = Prover(
+        tableau, noise, embedded=embedded, autonomous=autonomous, channels=channels, ratio=ratio
+    )
     discrete = sorted(p for p in tableau.primitives if PRIMITIVES[p].law != "path")
     if all(block.colour == "drift" for block in tableau.blocks):
-        reached, capped, failing = _deterministic(tableau, int(max_weak), embedded)
+        reached, capped, failing = _deterministic(tableau, int(max_weak), embedded, ratio)
         note = "it has no noise stages: the orders are those without noise"
         return Verdict(noise, reached, reached, capped, capped, failing, note)
     weak, weak_capped, weak_failing = _weak(prover, max_weak)

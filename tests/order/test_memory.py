@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from tableaux import Block, Coupling, Output, Tableau, catalogue
+import pytest
+
+from tableaux import Block, Coupling, Output, Tableau, TableauError, catalogue
 from tableaux.memory import exact_over
 from tableaux.rooted_trees import Tree, trees
 from tableaux.verdict import order
@@ -43,14 +45,29 @@ def two_step(new: str, old: str) -> Tableau:
 
 
 def test_two_step_adams_bashforth_is_deterministic_order_two() -> None:
-    assert order(two_step("3/2", "-1/2")).deterministic == 2
+    assert order(two_step("1 + r/2", "-r/2")).deterministic == 2
     assert order(two_step("1", "0")).deterministic == 1
-    assert order(two_step("2", "-1")).deterministic == 1
+    assert order(two_step("2", "-1"), ratios=(1,)).deterministic == 1
 
 
-def test_extrapolated_drift_has_weak_order_two_for_additive_noise() -> None:
-    verdict = order(two_step("3/2", "-1/2"), autonomous=True).by_noise["additive"]
+def test_coefficients_for_equal_steps_lose_their_order_on_other_grids() -> None:
+    fixed = two_step("3/2", "-1/2")
+    assert order(fixed, ratios=(1,)).deterministic == 2
+    for ratio in (4, "1/4", "9/4"):
+        assert order(fixed, ratios=(ratio,)).deterministic == 1
+        assert order(two_step("1 + r/2", "-r/2"), ratios=(ratio,)).deterministic == 2
+
+
+@pytest.mark.parametrize("ratio", [1, 4, "1/4", "9/4"])
+def test_extrapolated_drift_has_weak_order_two_for_additive_noise(ratio: int | str) -> None:
+    tableau = two_step("1 + r/2", "-r/2")
+    verdict = order(tableau, autonomous=True, ratios=(ratio,)).by_noise["additive"]
     assert (verdict.strong, verdict.weak) == (1, 2)
+
+
+def test_a_ratio_without_a_rational_root_is_refused() -> None:
+    with pytest.raises(TableauError, match="square of a rational number, not 2"):
+        order(two_step("1", "0"), ratios=(2,))
 
 
 def test_extrapolation_has_second_order_stationary_variance_on_a_linear_equation() -> None:
@@ -65,8 +82,9 @@ def test_extrapolation_has_second_order_stationary_variance_on_a_linear_equation
 
 
 def test_stored_stage_keeps_the_martingale_order() -> None:
-    verdict = order(catalogue["OneStageStored"]).by_noise["martingale"]
-    assert (verdict.strong, verdict.weak) == (3 * HALF, 2)
+    for ratio in (1, 4, "1/4", "9/4"):
+        report = order(catalogue["OneStageStored"], noise="martingale", ratios=(ratio,))
+        assert (report.strong, report.weak) == (3 * HALF, 2)
 
 
 def test_another_weight_of_the_stored_stage_loses_it() -> None:
