@@ -31,7 +31,7 @@ def demo(out: Path, quick: bool) -> None:
 
 
 @click.command()
-@method_option("OneStageStored")
+@method_option("TwoStep")
 @click.option("--nfe", default=32, show_default=True, type=int, help="Network evaluations.")
 @click.option("--items", default=64, show_default=True, type=int)
 @click.option("--seed", default=0, show_default=True, type=int)

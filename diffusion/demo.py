@@ -30,6 +30,7 @@ SAMPLERS = {
     "SRA1": "SRA1",
     "OneStage": "one stage, F computed",
     "OneStageStored": "one stage, F stored",
+    "TwoStep": "two-step (ours)",
 }
 
 console = Console(width=110, soft_wrap=True)

@@ -55,7 +55,7 @@ def sample(
     *,
     process: Process | None = None,
     prediction: str = "epsilon",
-    method: str | Tableau = "OneStageStored",
+    method: str | Tableau = "TwoStep",
     nfe: int = 32,
     seed: int | Sequence[int] | Tensor = 0,
     first_item: int = 0,

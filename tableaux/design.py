@@ -33,6 +33,7 @@ def entry_conditions(
     noise: str | None = None,
     channels: int | None = 2,
     autonomous: bool = False,
+    ratio: Fraction = Fraction(1),
 ) -> tuple[sympy.Expr, ...]:
     """Polynomials in the free symbols of a family that must vanish for an order.
 
@@ -48,9 +49,11 @@ def entry_conditions(
         Bound on the number of channels in one condition.
     autonomous : bool
         Leave out the conditions of problems with explicit time.
+    ratio : Fraction
+        For families with memory: the ratio of a step to the one before, as in `tableaux.order`.
     """
     name = family.noise if noise is None else noise
-    prover = Prover(family, name, autonomous=autonomous, channels=channels)
+    prover = Prover(family, name, autonomous=autonomous, channels=channels, ratio=ratio)
     found: dict[sympy.Expr, None] = {}
 
     def note(residual: sympy.Expr) -> None:

@@ -82,5 +82,39 @@ def one_stage_stored(name: str) -> Tableau:
         orders={"additive": (1, 1), "martingale": ("3/2", 2)},
         start=_one_stage("OneStage"),
         citation=_OURS,
-        advice="One evaluation a step and weak order 2: the cheapest sampler.",
+        advice="As OneStage at one evaluation a step: strong order 3/2 and weak order 2.",
+    )
+
+
+@method("TwoStep")
+def two_step(name: str) -> Tableau:
+    """A stage shifted by the noise, extrapolated with that of the step before; any step ratio r.
+
+    ``H = X + (4/27) h f' + (2/3) int W ds / h`` at the time ``t + 4 h/27``, with f' the stage of the
+    step before, and ``X+ = X + h ((3r + 4) f(H) - r f') / (2r + 4) + W``.  It is the member b = 2/3 of
+    the family ``c = b^2/3``, output weight ``(r + 2 - b)/(b (r - 1) + 2)``, every one of which has weak
+    order 2 for martingale drift (docs/theory.md).
+    """
+    stage = "4/27"
+    return Tableau(
+        name,
+        (
+            Block("stage", "drift", (stage,)),
+            Block("before", "drift", (stage,), remembers="stage"),
+            Block("noise", "diffusion", (0,)),
+        ),
+        (
+            Coupling("stage", "before", "h", ((stage,),)),
+            Coupling("stage", "noise", "I_k0/h", (("2/3",),)),
+        ),
+        (
+            Output("stage", "h", ("(3*r + 4)/(2*r + 4)",)),
+            Output("before", "h", ("-r/(2*r + 4)",)),
+            Output("noise", "I_k", (1,)),
+        ),
+        noise="additive",
+        orders={"additive": (1, 1), "martingale": (1, 2)},
+        start=_one_stage("OneStage"),
+        citation=_OURS,
+        advice="One evaluation a step and weak order 2; the best sampler here at few evaluations.",
     )

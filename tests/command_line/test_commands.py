@@ -87,7 +87,7 @@ def test_stability_prints_the_function_and_writes_a_plot(tmp_path: Path) -> None
 def test_sample_writes_a_contact_sheet(tmp_path: Path) -> None:
     sheet = tmp_path / "digits.png"
     text = run("sample", "--nfe", 6, "--items", 9, "--out", sheet)
-    assert "9 digits by OneStageStored in 6 evaluations" in text
+    assert "9 digits by TwoStep in 6 evaluations" in text
     assert sheet.stat().st_size > 2000
 
 

@@ -72,6 +72,7 @@ OBSERVED = {
     "ScoreDifference": 2,
     "OneStage": 3,
     "OneStageStored": 2,
+    "TwoStep": 2,
     "SRA1": 2,
     "SRA2": 2,
     "SRA3": 2,
@@ -213,7 +214,9 @@ def test_no_sampler_evaluates_the_network_more_often_than_it_says(method, nfe, d
         pytest.skip("too few for a step of this method")
     run = trajectory(model, (2, 1, 4, 4), method=method, nfe=nfe, denoise=denoise)
     assert len(calls) == run.evaluations <= nfe
-    each = {"EM": 1, "SEA": 1, "OneStageStored": 1, "SRA3": 3, "SOSRA": 3}.get(method, 2)
+    each = {"EM": 1, "SEA": 1, "OneStageStored": 1, "TwoStep": 1, "SRA3": 3, "SOSRA": 3}.get(
+        method, 2
+    )
     assert run.evaluations > nfe - each
     assert set(calls) == {(2,)}
     assert run.x.shape == (len(run.t), 2, 1, 4, 4)

@@ -262,3 +262,41 @@ def test_contradictory_conditions_have_no_branch() -> None:
     assert solve(family, [b - 1, b - 2]) == ()
     with pytest.raises(TableauError, match="kind of order"):
         entry_conditions(family, "wek", Fraction(1))
+
+
+@pytest.mark.parametrize("ratio", [Fraction(1), Fraction(4), Fraction(1, 4), Fraction(16)])
+def test_extrapolating_the_stored_stage_leaves_a_family_for_every_step_ratio(
+    ratio: Fraction,
+) -> None:
+    # One evaluation a step; the catalogue's TwoStep is b = 2/3, and OneStageStored is b = 1.
+    weight = "((r + 2 - b)/(b*(r - 1) + 2))"
+    stored = catalogue["OneStageStored"]
+    family = replace(
+        stored,
+        name="family",
+        blocks=tuple(
+            b if b.name == "noise" else replace(b, nodes=("b**2/3",)) for b in stored.blocks
+        ),
+        couplings=(
+            Coupling("stage", "before", "h", (("b**2/3",),)),
+            Coupling("stage", "noise", "I_k0/h", (("b",),)),
+        ),
+        outputs=(
+            Output("stage", "h", (weight,)),
+            Output("before", "h", (f"1 - {weight}",)),
+            Output("noise", "I_k", (1,)),
+        ),
+    )
+    assert entry_conditions(family, "weak", Fraction(2), "martingale", ratio=ratio) == ()
+    member = family.substitute({"b": "2/3", "r": ratio}, name="TwoStep")
+    catalogued = catalogue["TwoStep"].substitute({"r": ratio})
+    assert set(member.couplings) == set(catalogued.couplings)
+    assert set(member.outputs) == set(catalogued.outputs)
+
+
+def test_the_two_step_method_has_a_smaller_weak_error_than_the_stored_stage() -> None:
+    norms = [
+        principal_norm(catalogue[name], "weak", noise="martingale")
+        for name in ("TwoStep", "OneStageStored")
+    ]
+    assert norms[0] < 0.73 * norms[1]
