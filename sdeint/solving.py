@@ -210,6 +210,8 @@ class _Run:
         widths = torch.diff(timeline.grid).abs()
         self.widths: Sequence[Any] = widths.unbind() if self.differentiable else widths.tolist()
         plain = widths.detach().tolist()
+        self._times_key: tuple[int, int, int] | None = None
+        self._times_table: list[tuple[Tensor, ...]] = []
         self.ratios = [1.0, *(b / a for a, b in pairwise(plain))]
 
     def __call__(self, y0: Tensor, progress: bool) -> Solution:
@@ -260,7 +262,7 @@ class _Run:
     def times(self, first: int, count: int, program: Program) -> Sequence[Sequence[Tensor]]:
         """The time of every evaluation of a block of steps: made in one go, moved in one go."""
         key = (first, count, id(program))
-        if getattr(self, "_times_key", None) != key:
+        if self._times_key != key:
             grid = self.timeline.grid[first : first + count + 1]
             widths = torch.diff(grid)
             rows = []
