@@ -3,6 +3,9 @@
 The networks and data of `diffusion.digits` are imported on demand.
 """
 
+from importlib import import_module
+from types import ModuleType
+
 from diffusion.grids import grids, time_grid
 from diffusion.mixtures import GaussianMixture, MixtureModel
 from diffusion.predictions import compose, convert, from_x0, predictions, to_x0
@@ -30,3 +33,12 @@ __all__ = [
     "to_x0",
     "trajectory",
 ]
+
+#: Modules that are imported when they are first asked for: they cost time that a solve does not need.
+_LAZY = ("digits", "metrics")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

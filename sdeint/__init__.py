@@ -3,6 +3,9 @@
 The distribution is ``sdeint-tableaux``; the project called ``sdeint`` on PyPI is another one.
 """
 
+from importlib import import_module
+from types import ModuleType
+
 from sdeint.brownian import BrownianPath, GridPath, TreePath
 from sdeint.errors import NonFiniteError, ProblemError
 from sdeint.problem import SDE
@@ -20,3 +23,12 @@ __all__ = [
     "TreePath",
     "solve",
 ]
+
+#: Modules that are imported when they are first asked for: they cost time that a solve does not need.
+_LAZY = ("convergence", "plots", "problems", "testing")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

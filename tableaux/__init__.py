@@ -1,5 +1,8 @@
 """What a stochastic Runge-Kutta method is, as exact data, and what order it has."""
 
+from importlib import import_module
+from types import ModuleType
+
 from tableaux.blocks import Block, Coupling, Output
 from tableaux.conditions import order_conditions
 from tableaux.errors import TableauError
@@ -31,3 +34,12 @@ __all__ = [
     "trees",
     "variables",
 ]
+
+#: Modules that are imported when they are first asked for: they cost time that a solve does not need.
+_LAZY = ("design", "moments", "stability")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -480,3 +483,13 @@ def test_torchsde_on_the_same_path_gives_the_same_numbers(name, peer, calculus):
         path=path,
     )
     torch.testing.assert_close(ours.y, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_modules_are_reached_as_attributes_without_being_imported_at_once():
+    code = (
+        "import sys, sdeint, tableaux, diffusion;"
+        "assert not {'sdeint.convergence', 'tableaux.design', 'diffusion.metrics'} & set(sys.modules);"
+        "sdeint.convergence.strong, sdeint.problems.library, tableaux.design.solve, diffusion.metrics.w1;"
+        "assert not hasattr(sdeint, 'nothing')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
