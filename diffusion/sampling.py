@@ -16,7 +16,7 @@ from diffusion.processes import VP, Process
 from diffusion.reverse import Model, NoiseClock
 from sdeint import GridPath, ProblemError, TreePath, solve
 from sdeint.brownian import logarithmic
-from sdeint.lowering import lower, remembered_values
+from sdeint.lowering import lower, lower_first
 from sdeint.solving import resolve_method
 from tableaux import Tableau
 from tableaux.errors import unknown
@@ -224,13 +224,7 @@ def steps_for(method: str | Tableau, nfe: int, *, denoise: bool = True) -> int:
     if isinstance(nfe, bool) or not isinstance(nfe, int) or nfe < 1:
         raise ProblemError(f"nfe must be a positive int, got {nfe!r}")
     each = lower(tableau, matrix=False, additive=True).count(drift=True)
-    first = (
-        each
-        if tableau.start is None
-        else lower(
-            tableau.start, matrix=False, additive=True, remembered=remembered_values(tableau)
-        ).count(drift=True)
-    )
+    first = lower_first(tableau, matrix=False, additive=True).count(drift=True)
     steps = 1 + math.floor((nfe - int(denoise) - first) / each)
     if steps < 1:
         raise ProblemError(

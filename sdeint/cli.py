@@ -17,7 +17,7 @@ import click
 import tableaux
 from tableaux import Tableau, TableauError, catalogue
 
-__all__ = ["main", "method_option", "polite"]
+__all__ = ["main", "method_option", "polite", "read_method"]
 
 Command = Callable[..., Any]
 

@@ -22,7 +22,7 @@ import sympy
 from tableaux import Tableau, variables
 from tableaux.tableau import STEP_RATIO
 
-__all__ = ["Contribution", "Evaluation", "Program", "Weight", "lower"]
+__all__ = ["Contribution", "Evaluation", "Program", "Weight", "lower", "lower_first"]
 
 Coefficient = float | Callable[[float], float]
 #: A product of primitives: (name, role, power); role "k" is the source's channel, "l" the target's.
@@ -137,7 +137,15 @@ def lower(
     return _Lowering(tableau, matrix, additive).program(remembered)
 
 
-def remembered_values(tableau: Tableau) -> tuple[tuple[str, int], ...]:
+def lower_first(tableau: Tableau, *, matrix: bool, additive: bool) -> Program:
+    """The program of the first step: that of the start, which keeps what the second step reads."""
+    if tableau.start is None:
+        return lower(tableau, matrix=matrix, additive=additive)
+    kept = _remembered_values(tableau)
+    return lower(tableau.start, matrix=matrix, additive=additive, remembered=kept)
+
+
+def _remembered_values(tableau: Tableau) -> tuple[tuple[str, int], ...]:
     """The (block, stage) values of the step before that a tableau with memory reads."""
     memory = {b.name: b.remembers for b in tableau.blocks if b.remembers is not None}
     read = {(c.source, j) for c in tableau.couplings for _, j, _ in c.entries()}
@@ -151,7 +159,7 @@ class _Lowering:
     def __init__(self, tableau: Tableau, matrix: bool, additive: bool) -> None:
         self.tableau, self.matrix, self.additive = tableau, matrix, additive
         self.blocks = {block.name: block for block in tableau.blocks}
-        self.remembered = remembered_values(tableau)
+        self.remembered = _remembered_values(tableau)
         self.evaluations: list[Evaluation] = []
         self.known: dict[object, int] = {}
         self.of_stage: dict[tuple[str, int], int] = {}
@@ -162,8 +170,7 @@ class _Lowering:
                 (o.source, j, o.label, o.selector, w)
                 for o in self.tableau.outputs
                 for j, w in o.entries()
-            ),
-            "output",
+            )
         )
         keep = tuple(self.value(block, stage) for block, stage in (extra or self.remembered))
         used = [w for c in outputs for w in c.weights]
@@ -193,8 +200,7 @@ class _Lowering:
                     if c.target == name
                     for i, j, w in c.entries()
                     if i == stage
-                ),
-                block.replication if self.matrix else "once",
+                )
             )
             replication = self.replication(argument, block.replication, drift)
         key = (drift, node, replication, argument)
@@ -217,9 +223,7 @@ class _Lowering:
         return "once"
 
     def contributions(
-        self,
-        parts: Iterable[tuple[str, int, str, str, sympy.Expr]],
-        target: str,
+        self, parts: Iterable[tuple[str, int, str, str, sympy.Expr]]
     ) -> tuple[Contribution, ...]:
         """Merge all that enters one sum: one contribution a value, selector and arity."""
         sums: dict[tuple[int, str, int], list[dict[tuple[float, Monomial], sympy.Expr]]] = {}

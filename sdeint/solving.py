@@ -12,7 +12,7 @@ import torch
 from sdeint.brownian import BrownianPath, GridPath, TreePath
 from sdeint.checks import Layout, check_method, checked_drift, examine
 from sdeint.errors import NonFiniteError, ProblemError
-from sdeint.lowering import Program, lower, remembered_values
+from sdeint.lowering import Program, lower, lower_first
 from sdeint.problem import SDE
 from sdeint.progress import track
 from sdeint.solution import Solution, Stats
@@ -194,11 +194,7 @@ class _Run:
         self.channels = math.prod(layout.channels) if layout.matrix else 0
         kinds = {"matrix": layout.matrix, "additive": sde.noise == "additive"}
         self.program = lower(tableau, **kinds)
-        self.first = (
-            self.program
-            if tableau.start is None
-            else lower(tableau.start, **kinds, remembered=remembered_values(tableau))
-        )
+        self.first = lower_first(tableau, **kinds)
         grid = timeline.grid.detach()
         self.sign = 1.0 if bool(grid[1] > grid[0]) else -1.0
         self.stepper, self.starter = (
@@ -206,10 +202,9 @@ class _Run:
             for program, f in ((self.program, sde.f), (self.first, checked_drift(sde.f)))
         )
         self.needs = tuple(sorted(self.program.primitives | self.first.primitives))
-        self.differentiable = timeline.grid.requires_grad
         widths = torch.diff(timeline.grid).abs()
-        self.widths: Sequence[Any] = widths.unbind() if self.differentiable else widths.tolist()
         plain = widths.detach().tolist()
+        self.widths: Sequence[Any] = widths.unbind() if widths.requires_grad else plain
         self._times_key: tuple[int, int, int] | None = None
         self._times_table: list[tuple[Tensor, ...]] = []
         self.ratios = [1.0, *(b / a for a, b in pairwise(plain))]

@@ -7,6 +7,7 @@ is never written to.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -277,8 +278,7 @@ class _MatrixSum:
         for weight in c.weights:
             scalar, tensor = self.step.weight(weight, "kl")
             parts.append(scalar if tensor is None else tensor + scalar)
-        row = torch.arange(self.step.stepper.channels, device=self.step.y.device)
-        before, after = row.unsqueeze(-1) < row, row.unsqueeze(-1) > row
+        before, after = _triangles(self.step.stepper.channels, self.step.y.device)
         less, equal, greater = (
             torch.as_tensor(p, dtype=self.step.y.dtype, device=self.step.y.device) for p in parts
         )
@@ -318,6 +318,15 @@ class _MatrixSum:
         if self.both is not None:
             total = total + self.both
         return total.movedim((-2, -1), (0, 1))
+
+
+@cache
+def _triangles(channels: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where row < column, and where row > column: the same in every step."""
+    # Outside of inference mode, whose tensors a later solve with gradients could not use.
+    with torch.inference_mode(False):
+        row = torch.arange(channels, device=device)
+        return row.unsqueeze(-1) < row, row.unsqueeze(-1) > row
 
 
 def _masked(matrix: Tensor, selector: str) -> Tensor:

@@ -8,7 +8,7 @@ word that decimals are meant as they stand.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import sympy
 
@@ -22,7 +22,6 @@ __all__ = ["PrintedForms"]
 
 Rows = Iterable[Sequence[Any]]
 Row = Iterable[Any]
-Made = TypeVar("Made", bound="PrintedForms")
 
 
 class PrintedForms:

@@ -34,7 +34,6 @@ from sdeint.brownian.philox import MASK, Key
 
 MAX_PATHS = 1 << 40
 MAX_CHANNELS = 1 << 24
-MAX_PLACES = 1 << 56
 LOW_BITS = 0x80
 
 TAGS = {

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -15,12 +12,7 @@ from sdeint import SDE, GridPath, solve
 from sdeint.lowering import lower
 from tableaux import Block, Coupling, Output, Tableau, catalogue
 
-_spec = importlib.util.spec_from_file_location(
-    "reference", Path(__file__).with_name("reference.py")
-)
-_module = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_module)
-Reference = _module.Reference
+from .reference import Reference
 
 D, M, BATCH = 3, 3, 2
 _rng = np.random.default_rng(7)
