@@ -1,8 +1,16 @@
 """Brownian motion as a pure function of (seed, path, channel, time interval)."""
 
 from sdeint.brownian.grid_path import GridPath
+from sdeint.brownian.nested_path import NestedPath
 from sdeint.brownian.path import BrownianPath
 from sdeint.brownian.philox import philox4x32
 from sdeint.brownian.tree_path import TreePath, logarithmic
 
-__all__ = ["BrownianPath", "GridPath", "TreePath", "logarithmic", "philox4x32"]
+__all__ = [
+    "BrownianPath",
+    "GridPath",
+    "NestedPath",
+    "TreePath",
+    "logarithmic",
+    "philox4x32",
+]

@@ -86,7 +86,7 @@ class Split(NamedTuple):
 
 
 def join(
-    w1: Tensor, h1: Tensor, w2: Tensor, h2: Tensor, first: float, second: float
+    w1: Tensor, h1: Tensor, w2: Tensor, h2: Tensor, first: Coefficient, second: Coefficient
 ) -> tuple[Tensor, Tensor]:
     """(W, H) of an interval from those of its two parts, of lengths ``first`` and ``second``."""
     lam, mu = first / (first + second), second / (first + second)

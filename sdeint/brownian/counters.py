@@ -17,6 +17,10 @@ The *place* says where on the time axis a variable lives:
 - tree mode: the node with index i on level l has heap number 2**l + i; place = heap number // 2,
   and two siblings share a call, two outputs each (levels up to 54). Heap number 0, which is no
   node, stands for the variables of the whole domain.
+- Levy areas in grid mode need a series of normals a step: place = n + 2**40 q for step n, and the
+  four outputs serve the channel's terms 2 q and 2 q + 1 (2**40 steps, 2**16 calls). Their last
+  normals, one a pair k < l, are laid out like W, with the pair's number l (l - 1)/2 + k in place
+  of the channel.
 
 The *tag* says which variable it is, so that asking for H cannot change W. Its highest bit marks the
 call that supplies the low-order bits of float64 uniforms.
@@ -34,6 +38,8 @@ from sdeint.brownian.philox import MASK, Key
 
 MAX_PATHS = 1 << 40
 MAX_CHANNELS = 1 << 24
+MAX_SERIES = 1 << 16
+SERIES_SHIFT = 40
 LOW_BITS = 0x80
 
 TAGS = {
@@ -44,6 +50,8 @@ TAGS = {
     "theta": 5,
     "sign": 6,
     "eta": 7,
+    "A tail": 8,
+    "xi": 9,
     "tree": 16,
 }
 

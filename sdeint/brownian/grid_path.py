@@ -7,21 +7,69 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sdeint.brownian.counters import TAGS
+from sdeint.brownian import levy
+from sdeint.brownian.chen import ODD
+from sdeint.brownian.counters import SERIES_SHIFT, TAGS
 from sdeint.brownian.normals import standard_normals, words
 from sdeint.brownian.path import BrownianPath, checked_block, checked_grid
 
 # The nearest 32 bits come to 1/6: P(theta > 0) = THIRD / 2**32 = 1/6 + 7.8e-11, and the variance of
 # theta is h (1 + 4.7e-10).
 SIXTH = round(2**32 / 6)
+# The larger two of the four values of xi, of 31 bits: |xi| = sqrt((2 + sqrt(3)) h) with probability
+# (3 - sqrt(3))/6, else sqrt((2 - sqrt(3)) h).
+FAR = round(2**31 * (3 - 3**0.5) / 6)
+VARIANCE = {"W": 1.0, "H": 1.0 / 12.0, "K": 1.0 / 720.0, "theta": 3.0, "xi": 1.0}
 
 
 class GridPath(BrownianPath):
     """The variables of each step drawn for that step: O(1) work, but another grid is another path.
 
     Step n means the n-th step counted from the earliest time, so that a grid and the same grid
-    reversed see the same path, forwards and backwards. For the parameters see `BrownianPath`.
+    reversed see the same path, forwards and backwards.
+
+    Parameters
+    ----------
+    seed, batch, channels, dtype, device, first_path, path_index
+        See `BrownianPath`.
+    areas : {"mrongowius-roessler", "wiktorsson"}
+        How Levy areas are truncated: see `sdeint.brownian.levy`. The first fits W, H and K of the
+        path, the second W.
+    accuracy : float
+        Bound of the root mean square error of an area over ``h**1.5``, in 1/sqrt(time): as many
+        terms are drawn as that takes, some ``sqrt(m/h)/(11 accuracy)``. Any fixed number keeps
+        strong order 1.
+
+    Raises
+    ------
+    ValueError
+        If `areas` is unknown or the accuracy is not positive.
     """
+
+    def __init__(
+        self,
+        seed: int | Tensor,
+        batch: Sequence[int],
+        channels: Sequence[int],
+        *,
+        areas: str = "mrongowius-roessler",
+        accuracy: float = 1.0,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        first_path: int = 0,
+        path_index: Tensor | None = None,
+    ) -> None:
+        super().__init__(
+            seed,
+            batch,
+            channels,
+            dtype=dtype,
+            device=device,
+            first_path=first_path,
+            path_index=path_index,
+        )
+        levy.check_method(areas, accuracy)
+        self.areas, self.accuracy = areas, accuracy
 
     def on(self, grid: Tensor) -> GridSteps:
         """The steps of ``grid``, a 1-D float64 tensor of N + 1 times, monotone either way.
@@ -50,21 +98,23 @@ class GridSteps:
             Which steps; any division of the grid into calls gives the same bits.
         names : sequence of str
             W: increment, N(0, |h|). H: space-time area, N(0, |h|/12). K: space-time-time area,
-            N(0, |h|/720). theta: three-point, +-sqrt(3 |h|) with probability 1/6 each, else 0.
+            N(0, |h|/720). A: Levy areas ``(I_kl - I_lk)/2``, ``I_kl = int W_k dW_l``, of the
+            other three. theta: three-point, +-sqrt(3 |h|) with probability 1/6 each, else 0.
+            xi: four-point, +-sqrt((2 +- sqrt(3)) |h|) with probabilities (3 -+ sqrt(3))/12.
             sign: two-point, +-1. eta: two-point, +-1, one for each step and path.
 
         Returns
         -------
         dict of str to Tensor
-            (count, *batch, *channels); eta has channels of size 1. On a decreasing grid the
-            variables are those of the reversed path: W changes its sign, H does not.
+            (count, *batch, *channels); A is (count, *batch, m, m); eta has channels of size 1. On
+            a decreasing grid the variables are those of the reversed path: W, K and A change
+            their sign, H does not.
 
         Raises
         ------
         ValueError
-            If the steps lie outside the grid, or a name is unknown.
-        NotImplementedError
-            For A, the Levy area.
+            If the steps lie outside the grid, a name is unknown, or areas are asked of channels
+            that are not (m,) or of steps too short for the accuracy.
         """
         checked_block(first, count, self.count, names)
         return {name: self._variable(name, first, count) for name in names}
@@ -72,24 +122,56 @@ class GridSteps:
     def _variable(self, name: str, first: int, count: int) -> Tensor:
         path = self.path
         if name == "A":
-            raise NotImplementedError(
-                "Levy areas (A) are not available yet: a method that is strong for general noise "
-                "needs them. For commutative, diagonal, scalar or additive noise choose a method "
-                "without A; for weak results on general noise choose a weak method."
-            )
-        if name in ("theta", "sign", "eta"):
+            return self._areas(first, count)
+        if name in ("theta", "xi", "sign", "eta"):
             return self._discrete(name, first, count)
         standard = path._shaped(self._in_order(self._standard(name, first, count)))
         return standard * self._scale(name, first, count, standard.ndim)
 
     def _scale(self, name: str, first: int, count: int, ndim: int) -> Tensor:
-        width = self._width[first : first + count]
-        scale = torch.sqrt(
-            width * {"W": 1.0, "H": 1.0 / 12.0, "K": 1.0 / 720.0, "theta": 3.0}[name]
-        )
-        if name == "W" and self.decreasing:
+        scale = torch.sqrt(self._width[first : first + count] * VARIANCE[name])
+        if name in ODD and self.decreasing:
             scale = -scale
         return scale.to(self.path.dtype).view(-1, *(1,) * (ndim - 1))
+
+    def _areas(self, first: int, count: int) -> Tensor:
+        """Levy areas: those of steps of length 1, times the length."""
+        path = self.path
+        m = levy.channels_of(path.channels)
+        shape = (count, path._lanes.paths, m, m)
+        unit = torch.zeros(shape, dtype=path.dtype, device=path.device)
+        width = self._width[first : first + count]
+        if m > 1 and unit.numel():
+            w, h, k = (
+                self._standard(name, first, count) * VARIANCE[name] ** 0.5
+                for name in ("W", "H", "K")
+            )
+            terms = levy.numbers_of_terms(
+                self._in_order(width.detach()), m, path.areas, path.accuracy
+            )
+            start = self.count - first - count if self.decreasing else first
+            step = torch.arange(start, start + count, device=path.device)
+            for p in sorted(set(terms.tolist())):
+                some = torch.nonzero(terms == p).flatten()
+                unit[some] = self._unit_areas(w[some], h[some], k[some], step[some], p)
+        scale = (-width if self.decreasing else width).to(path.dtype)
+        areas = self._in_order(unit) * scale.view(-1, 1, 1, 1)
+        return areas.reshape(count, *path.batch, m, m)
+
+    def _unit_areas(self, w: Tensor, h: Tensor, k: Tensor, step: Tensor, terms: int) -> Tensor:
+        path, m = self.path, w.shape[-1]
+
+        def series(q: int) -> Tensor:
+            place = step + (q << SERIES_SHIFT)
+            return standard_normals(path._lanes, place, TAGS["A"], path.dtype)
+
+        def last() -> Tensor:
+            lanes = path._lanes_of(m * (m - 1) // 2)
+            place = torch.unique_consecutive(step >> 2)
+            normals = standard_normals(lanes, place, TAGS["A tail"], path.dtype).flatten(0, 1)
+            return normals[4 * torch.searchsorted(place, step >> 2) + (step & 3)]
+
+        return levy.unit_areas(w, h, k, terms, series, last, path.areas)
 
     def _standard(self, name: str, first: int, count: int) -> Tensor:
         """Standard normals of the steps, in the order of time."""
@@ -108,6 +190,11 @@ class GridSteps:
             standard = path._shaped(positive.to(path.dtype) - negative.to(path.dtype))
             return standard * self._scale(name, first, count, standard.ndim)
         value = (1 - (word >> 31) * 2).to(path.dtype)
+        if name == "xi":
+            far = (word & ((1 << 31) - 1)) < FAR
+            near, size = (2 - 3**0.5) ** 0.5, (2 + 3**0.5) ** 0.5
+            standard = path._shaped(value * (near + (size - near) * far.to(path.dtype)))
+            return standard * self._scale(name, first, count, standard.ndim)
         if name == "eta":
             return value.reshape(count, *path.batch, *(1 for _ in path.channels))
         return path._shaped(value)

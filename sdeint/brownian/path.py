@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sdeint.brownian.counters import MAX_CHANNELS, MAX_PATHS, Lanes
 
-NAMES = ("W", "H", "K", "A", "theta", "sign", "eta")
+NAMES = ("W", "H", "K", "A", "theta", "xi", "sign", "eta")
 
 
 class Steps(Protocol):
@@ -84,9 +84,9 @@ class BrownianPath(ABC):
                 f"a path has at most 2**24 = {MAX_CHANNELS}"
             )
         index = _path_indices(self.seed, self.batch, first_path, path_index)
-        seed_words = self.seed.reshape(-1) if isinstance(self.seed, Tensor) else self.seed
-        self._lanes = Lanes(seed_words, index, width, self.device)
-        self._shared_lane = Lanes(seed_words, index, 1, self.device)
+        self._index = index
+        self._lanes = self._lanes_of(width)
+        self._shared_lane = self._lanes_of(1)
 
     @abstractmethod
     def on(self, grid: Tensor) -> Steps:
@@ -101,6 +101,11 @@ class BrownianPath(ABC):
         size = torch.finfo(self.dtype).bits // 8
         return max(4, (1 << 21) // (width * size) // 4 * 4)
 
+    def _size(self, names: Sequence[str]) -> int:
+        """How many numbers the named variables of a step are, or a bound of it."""
+        paths, width = math.prod(self.batch), math.prod(self.channels)
+        return paths * width * (3 + (width if "A" in names else 0))
+
     def __repr__(self) -> str:
         seed = "per item" if isinstance(self.seed, Tensor) else self.seed
         parts = [f"seed={seed}", f"batch={self.batch}", f"channels={self.channels}"]
@@ -112,6 +117,11 @@ class BrownianPath(ABC):
     def _details(self) -> list[str]:
         """What a kind of path adds to its repr."""
         return []
+
+    def _lanes_of(self, width: int) -> Lanes:
+        """Lanes of all paths with another number of channels: pairs of them, or one for all."""
+        seed = self.seed.reshape(-1) if isinstance(self.seed, Tensor) else self.seed
+        return Lanes(seed, self._index, width, self.device)
 
     def _shaped(self, flat: Tensor) -> Tensor:
         """(steps, paths, channels) as (steps, *batch, *channels)."""

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from sdeint.brownian import levy
 from sdeint.brownian.bridge import Split
+from sdeint.brownian.chen import coarse_steps, reversed_steps
 from sdeint.brownian.counters import TAGS
 from sdeint.brownian.normals import standard_normals
 from sdeint.brownian.path import BrownianPath, checked_block, checked_grid
@@ -48,11 +50,14 @@ class TreePath(BrownianPath):
     depth : int
         Levels of the tree, 1 to 44. A greater depth refines the same path; a query away from the
         nodes costs one call of the generator a level.
+    accuracy : float
+        Bound of the root mean square error of a Levy area over ``h**1.5``, in 1/sqrt(time).
 
     Raises
     ------
     ValueError
-        If the domain is empty, the depth out of range, or the warp does not map as it should.
+        If the domain is empty, the accuracy is not positive, the depth is out of range, or the
+        warp does not map as it should.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class TreePath(BrownianPath):
         t1: float,
         warp: Warp | None = None,
         depth: int = 24,
+        accuracy: float = 1.0,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
         first_path: int = 0,
@@ -80,6 +86,8 @@ class TreePath(BrownianPath):
             path_index=path_index,
         )
         self.t0, self.t1, self.warp, self.depth = float(t0), float(t1), warp, depth
+        levy.check_accuracy(accuracy)
+        self.accuracy = accuracy
         if not 0.0 < self.t1 - self.t0 < float("inf"):
             raise ValueError(f"a tree needs finite t0 < t1; got t0 = {t0}, t1 = {t1}")
         if not 1 <= depth <= MAX_DEPTH:
@@ -94,16 +102,25 @@ class TreePath(BrownianPath):
     def increment(self, s: float, t: float, names: Sequence[str] = ("W",)) -> dict[str, Tensor]:
         """The named variables of the interval from s to t, each (*batch, *channels).
 
-        If t < s they are those of the reversed path: W has the other sign, H has not. If s = t
-        they are zero.
+        If t < s they are those of the reversed path: W and A have the other sign, H has not. If
+        s = t they are zero.
         """
         if s == t:
             checked_block(0, 1, 1, names)
             self._positions(torch.tensor([s], dtype=torch.float64))
-            zero = torch.zeros((*self.batch, *self.channels), dtype=self.dtype, device=self.device)
-            return {name: zero.clone() for name in _carried(names)}
+            return {name: value[0] for name, value in self._zeros(1, _carried(names)).items()}
         steps = self.on(torch.tensor([s, t], dtype=torch.float64))
         return {name: value[0] for name, value in steps.draw(0, 1, names).items()}
+
+    def _zeros(self, count: int, names: Sequence[str]) -> dict[str, Tensor]:
+        """No increment at all, for so many steps."""
+        shapes = dict.fromkeys(names, self.channels)
+        if "A" in shapes:
+            shapes["A"] = (levy.channels_of(self.channels),) * 2
+        return {
+            name: torch.zeros((count, *self.batch, *shape), dtype=self.dtype, device=self.device)
+            for name, shape in shapes.items()
+        }
 
     def _details(self) -> list[str]:
         warp = [] if self.warp is None else ["warp=..."]
@@ -169,7 +186,7 @@ class TreeSteps:
             )
 
     def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
-        """The variables W and H of the steps first, ..., first + count - 1.
+        """The variables W, H and A of the steps first, ..., first + count - 1.
 
         Neighbouring steps share their ancestors: ask for many at once. On a dyadic grid in order
         each step then costs two normals, plus four a block and level above it.
@@ -179,13 +196,13 @@ class TreeSteps:
         first, count : int
             Which steps; any division of the grid into calls gives the same bits.
         names : sequence of str
-            Among W and H. W is the same whether or not H is asked for.
+            Among W, H and A. W is the same whether or not the others are asked for.
 
         Returns
         -------
         dict of str to Tensor
-            (count, *batch, *channels). On a decreasing grid the variables are those of the
-            reversed path: W changes its sign, H does not.
+            (count, *batch, *channels); A is (count, *batch, m, m). On a decreasing grid the
+            variables are those of the reversed path: W and A change their sign, H does not.
 
         Raises
         ------
@@ -195,16 +212,57 @@ class TreeSteps:
         checked_block(first, count, self.count, names)
         names = _carried(names)
         if count == 0 or not names:
-            path = self.path
-            shape = (count, *path.batch, *path.channels)
-            return {n: torch.empty(shape, dtype=path.dtype, device=path.device) for n in names}
+            return self.path._zeros(count, names)
         if self.decreasing:
             first = self.count - first - count
-        w, h = self._descend(slice(first, first + count + 1))
+        ends = slice(first, first + count + 1)
+        drawn = {}
+        if "W" in names or "H" in names:
+            w, h = self._descend(ends)
+            drawn = {"W": self.path._shaped(w), "H": self.path._shaped(h)}
+        if "A" in names:
+            drawn["A"] = self._areas(ends)
         if self.decreasing:
-            w, h = -w.flip(0), h.flip(0)
-        both = {"W": w, "H": h}
-        return {name: self.path._shaped(both[name]) for name in names}
+            drawn = reversed_steps(drawn)
+        return {name: drawn[name] for name in names}
+
+    def _areas(self, ends: slice) -> Tensor:
+        """Levy areas of the steps between the grid points ``ends``."""
+        path = self.path
+        levy.channels_of(path.channels)
+        times, position = self._refined(ends)
+        fine = TreeSteps(path, times)
+        bounds = torch.searchsorted(fine._position, position)
+        size = path._size(("A",))
+        areas = coarse_steps(_MeanAreas(fine), torch.diff(fine._times), bounds, ("A",), size)
+        return areas["A"].to(path.dtype)
+
+    def _refined(self, ends: slice) -> tuple[Tensor, Tensor]:
+        """The times of the grid points ``ends`` and of enough nodes between; and their positions.
+
+        Which nodes cut a step depends on that step alone.
+        """
+        path, position, times = self.path, self._position[ends], self._times[ends]
+        parts = torch.ceil(1.0 / (12.0 * path.accuracy**2 * torch.diff(times)))
+        share = torch.diff(position).to(torch.float64) * 2.0 ** -(path.depth + 1)
+        level = torch.ceil(torch.log2(parts / share)).clamp(min=0.0).to(torch.int64)
+        if bool((level > path.depth).any()):
+            n = int(torch.argmax(level))
+            raise ValueError(
+                f"Levy areas of a step of length {float(times[n + 1] - times[n]):.3g} at accuracy "
+                f"{path.accuracy!r} need {int(parts[n])} parts, which are nodes on level "
+                f"{int(level[n])} of the tree; give the path a greater depth than {path.depth} "
+                "or a larger accuracy, or use a NestedPath"
+            )
+        shift = path.depth + 1 - level
+        first = (position[:-1] >> shift) + 1
+        count = ((position[1:] - 1) >> shift) - first + 1
+        step = torch.repeat_interleave(torch.arange(len(count)), count)
+        within = torch.arange(len(step)) - (torch.cumsum(count, 0) - count)[step]
+        node = (first[step] + within) << (shift[step] - 1)
+        inner = path._time(node, path.depth)
+        order = torch.argsort(torch.cat([position, 2 * node]))
+        return torch.cat([times, inner])[order], position
 
     def _descend(self, ends: slice) -> tuple[Tensor, Tensor]:
         """W and H of the steps between the grid points ``ends``, each (count, paths, channels).
@@ -284,6 +342,19 @@ class TreeSteps:
                 yield part[:, 0], part[:, 1]
 
 
+class _MeanAreas:
+    """Steps of a tree with the conditional mean of their Levy areas given W and H."""
+
+    def __init__(self, steps: TreeSteps) -> None:
+        self._steps = steps
+
+    def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
+        drawn = self._steps.draw(first, count, ("W", "H"))
+        w, h = drawn["W"].to(torch.float64), drawn["H"].to(torch.float64)
+        values = {"W": w, "A": levy.mean_area(w, h)}
+        return {name: values[name] for name in names}
+
+
 class _Pieces:
     """Sums up the pieces of each step: W = sum W_i, H = sum (h_i/h) H_i + ((m - m_i)/h) W_i.
 
@@ -360,20 +431,16 @@ def logarithmic(t0: float, t1: float) -> Warp:
 def _carried(names: Sequence[str]) -> Sequence[str]:
     """Refuse what a tree does not carry."""
     for name in names:
-        if name in ("theta", "sign", "eta"):
+        if name in ("theta", "xi", "sign", "eta"):
             raise ValueError(
                 f"{name} is a discrete variable, not a functional of a Brownian path, so a tree "
                 "path has none; use a GridPath (path='grid')"
             )
         if name == "K":
             raise ValueError(
-                "a tree path carries W and H; K would cost every W a third normal a node. "
-                "Use a GridPath (path='grid') for methods that need K"
-            )
-        if name == "A":
-            raise NotImplementedError(
-                "Levy areas (A) are not available yet: a method that is strong for general noise "
-                "needs them"
+                "a tree path carries W, H and A; K would cost every W a third normal a node. Use a "
+                "GridPath (path='grid') for methods that need K, or a NestedPath for one path on "
+                "nested grids"
             )
     return names
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sdeint.brownian import TreePath, logarithmic
+from sdeint.brownian.chen import join_runs
 
 SIX = 6.0
 DTYPES = [torch.float32, torch.float64]
@@ -278,6 +279,67 @@ def test_zero_length_and_empty_requests() -> None:
     steps = path.on(torch.tensor([0.0, 1.0]))
     assert steps.draw(1, 0, BOTH)["H"].shape == (0, 3, 2)
     assert steps.draw(0, 1, ()) == {}
+    assert steps.draw(1, 0, ("A",))["A"].shape == (0, 3, 2, 2)
+    assert torch.equal(
+        path.increment(0.5, 0.5, ("A",))["A"], torch.zeros(3, 2, 2, dtype=torch.float64)
+    )
+
+
+# ---------------------------------------------------------------------- Levy areas
+
+THREE = ("W", "H", "A")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(shares=PARTITION, data=st.data())
+@settings(max_examples=6, deadline=None)
+def test_areas_have_the_same_bits_in_any_order_and_change_sign_with_the_direction(
+    kind: str, shares: Tensor, data: st.DataObject
+) -> None:
+    path = KINDS[kind](dtype=torch.float32, accuracy=5.0, depth=40)
+    times = at(path, shares)
+    n = len(times) - 1
+    whole = path.on(times).draw(0, n, THREE)
+    assert all(torch.equal(whole[m], path.on(times).draw(0, n, BOTH)[m]) for m in BOTH)
+    first = data.draw(st.integers(0, n))
+    count = data.draw(st.integers(0, n - first))
+    part = path.on(times).draw(first, count, ("A",))["A"]
+    assert torch.equal(part, whole["A"][first : first + count])
+    back = path.on(times.flip(0)).draw(0, n, ("A",))["A"]
+    assert torch.equal(back, -whole["A"].flip(0))
+    s, t = float(times[0]), float(times[1])
+    assert torch.equal(path.increment(s, t, ("A",))["A"], whole["A"][0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("count", [1, 4])
+def test_areas_of_a_coarse_step_are_those_of_fine_steps_to_the_stated_error(
+    kind: str, count: int
+) -> None:
+    """``E (A - A~)^2`` is at most ``accuracy^2 h^3``, and ``h^2/(12 N)`` where N parts are nodes."""
+    n = 2000
+    path = KINDS[kind]((n,), accuracy=0.2 if kind == "linear" else 10.0)
+    times = at(path, torch.linspace(0.125, 0.25, 17, dtype=torch.float64))
+    fine = path.on(times).draw(0, 16, THREE)
+    names = {name: fine[name] for name in ("W", "A")}
+    each = 16 // count
+    joined, lengths = join_runs(names, torch.diff(times), torch.full((count,), each))
+    coarse = path.on(times[::each]).draw(0, count, THREE)
+    torch.testing.assert_close(joined["W"], coarse["W"])
+    error = (joined["A"] - coarse["A"])[..., 0, 1].square().mean(1)
+    assert bool((error < path.accuracy**2 * lengths**3 * (1 + SIX * 3 / math.sqrt(n))).all())
+    if kind == "linear" and count == 1:
+        parts = 2 ** math.ceil(math.log2(1 / (12 * path.accuracy**2 * 0.5)))
+        # The fine steps have an error of their own.
+        expected = 0.5**2 / (12 * parts)
+        assert float(error) == pytest.approx(expected, rel=0.3)
+
+
+def test_areas_of_steps_too_short_for_the_tree_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"greater depth than 5 .*or use a NestedPath"):
+        linear(depth=5, accuracy=0.1).increment(0.0, 0.3, ("A",))
+    with pytest.raises(ValueError, match=r"channels \(m,\), not \(2, 2\)"):
+        TreePath(0, (), (2, 2), t0=0.0, t1=1.0).increment(0.0, 1.0, ("A",))
 
 
 def test_repr_says_the_domain() -> None:
@@ -342,8 +404,6 @@ def test_wrong_requests_are_refused() -> None:
     for name in ("theta", "sign", "eta", "K"):
         with pytest.raises(ValueError, match="path='grid'"):
             steps.draw(0, 1, ("W", name))
-    with pytest.raises(NotImplementedError, match="strong for general noise"):
-        steps.draw(0, 1, ("A",))
     with pytest.raises(ValueError, match="unknown variable 'w'"):
         path.increment(0.0, 1.0, ("w",))
     with pytest.raises(ValueError, match="the grid has 1"):
