@@ -300,7 +300,7 @@ class MemoryWeights:
             if coupling.target != block.name:
                 continue
             source = self.tableau.block(coupling.source)
-            for there, label in self._graph.sources(source, coupling.selector, tree.colour, where):
+            for there, label in self._graph.sources(source, coupling, tree.colour, where):
                 values = self.value(source, there, tree.children, step)
                 variable = self.variable(coupling.label, label, step)
                 for i, j, entry in coupling.entries():
@@ -340,7 +340,7 @@ class MemoryWeights:
         assert isinstance(part, Output)
         total = Window({}, self.tableau.calculus, (0,) * self.window)
         source = self.tableau.block(part.source)
-        for there, label in self._graph.sources(source, part.selector, tree.colour, None):
+        for there, label in self._graph.sources(source, part, tree.colour, None):
             values = self.value(source, there, tree.children, step)
             variable = self.variable(part.label, label, step)
             for j, entry in part.entries():

@@ -65,6 +65,10 @@ def outcomes(tableau: Tableau, channels: int, h: float, nodes: int = 6) -> tuple
         "H": (x * np.sqrt(h / 12), w),
         "K": (x * np.sqrt(h / 720), w),
         "theta": (np.sqrt(3 * h) * np.array([-1.0, 0.0, 1.0]), np.array([1, 4, 1]) / 6),
+        "xi": (
+            np.sqrt(h * (2 + np.array([1, -1, -1, 1]) * np.sqrt(3))) * np.array([-1, -1, 1, 1]),
+            (3 + np.array([-1, 1, 1, -1]) * np.sqrt(3)) / 12,
+        ),
         "sign": (np.array([-1.0, 1.0]), np.array([0.5, 0.5])),
         "eta": (np.array([-1.0, 1.0]), np.array([0.5, 0.5])),
     }
@@ -130,9 +134,7 @@ class _Step:
                 if block.name != target.name:
                     continue
                 for colour in range(self.channels + 1):
-                    for there, label in self._graph.sources(
-                        source, coupling.selector, colour, where
-                    ):
+                    for there, label in self._graph.sources(source, coupling, colour, where):
                         z = self.label(coupling, label)
                         for i, j, entry in coupling.entries():
                             key = (target.name, where, i)
@@ -157,7 +159,7 @@ class _Step:
         for output in self.tableau.outputs:
             source = self.tableau.block(output.source)
             for colour in range(self.channels + 1):
-                for there, label in self._graph.sources(source, output.selector, colour, None):
+                for there, label in self._graph.sources(source, output, colour, None):
                     z = self.label(output, label)
                     for j, entry in output.entries():
                         value = fields[colour](stages[source.name, there, j])

@@ -52,7 +52,7 @@ class PrintedForms:
             (Coupling("drift", "drift", "h", A_),),
             (Output("drift", "h", b_),),
             embedded=embedded,
-            **about,
+            **{"noise": "none", **about},
         )
 
     @classmethod

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
+from math import ceil
 from os import PathLike
 from types import MappingProxyType
 from typing import Any
@@ -38,11 +39,12 @@ CALCULI = ("ito", "stratonovich")
 #: Each problem class with the classes that it contains.
 NOISE_CLASSES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "general": frozenset({"general", "commutative", "diagonal", "scalar", "additive"}),
-        "commutative": frozenset({"commutative", "diagonal", "scalar", "additive"}),
-        "diagonal": frozenset({"diagonal", "scalar", "additive"}),
-        "scalar": frozenset({"scalar"}),
-        "additive": frozenset({"additive"}),
+        "general": frozenset({"general", "commutative", "diagonal", "scalar", "additive", "none"}),
+        "commutative": frozenset({"commutative", "diagonal", "scalar", "additive", "none"}),
+        "diagonal": frozenset({"diagonal", "scalar", "additive", "none"}),
+        "scalar": frozenset({"scalar", "none"}),
+        "additive": frozenset({"additive", "none"}),
+        "none": frozenset({"none"}),
     }
 )
 #: Classes inside additive noise for which an order can be claimed too.  "constant": neither f nor g
@@ -75,12 +77,12 @@ class Tableau(PrintedForms):
     embedded : tuple of Output
         A second output whose difference to the first estimates the error; empty if there is none.
     calculus : {"ito", "stratonovich"}
-    noise : {"general", "commutative", "diagonal", "scalar", "additive"}
+    noise : {"general", "commutative", "diagonal", "scalar", "additive", "none"}
         The most general class of problems that it is meant for.
     orders : mapping of problem class to (strong, weak)
-        The orders that are claimed; None where none is.  Classes: those of `noise`; and, within
-        additive noise, ``"constant"`` (no explicit time) and ``"martingale"`` (a drift f that is a
-        martingale along the process).
+        The orders that are claimed; None where none is.  Classes: those of `noise`, among them
+        ``"none"``, the limit without noise; and, within additive noise, ``"constant"`` (no explicit
+        time) and ``"martingale"`` (a drift f that is a martingale along the process).
     implicit : bool
         Whether stages may depend on each other in a cycle.
     start : Tableau or None
@@ -228,9 +230,22 @@ class Tableau(PrintedForms):
     def claimed(self, noise: str) -> tuple[Fraction | None, Fraction | None]:
         """The claimed (strong, weak) order for a problem class.
 
-        A claim for a class holds for every class inside it, and the highest one counts.
+        A claim for a class holds for every class inside it, and the highest one counts.  Without
+        noise there is one order, an integer, unless a random variable multiplies drifts.
         """
         member(noise, CLAIM_CLASSES, "problem class")
+        if noise == "none" and noise in self.orders:
+            strong, weak = (None if o is None else Fraction(o) for o in self.orders[noise])
+            return strong, weak
+        if noise == "none":
+            orders = [
+                Fraction(order)
+                for wide, claim in self.orders.items()
+                for order in claim
+                if wide != "martingale" and order is not None
+            ]
+            without = Fraction(ceil(max(orders))) if orders else None
+            return without, without
         inside = "additive" if noise in ADDITIVE_CLASSES else noise
         highest: list[Fraction | None] = [None, None]
         for wide, claim in self.orders.items():

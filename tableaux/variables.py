@@ -43,8 +43,8 @@ class Primitive:
     size : Fraction
         The power of h that it scales with.
     law : str
-        ``"path"`` (a functional of the Brownian path on the step), ``"three-point"`` or
-        ``"two-point"``.
+        ``"path"`` (a functional of the Brownian path on the step), ``"four-point"``,
+        ``"three-point"`` or ``"two-point"``.
     meaning : str
     """
 
@@ -64,6 +64,7 @@ PRIMITIVES: Mapping[str, Primitive] = MappingProxyType(
             Primitive("K", 1, Fraction(1, 2), "path", "space-time-time area, N(0, h/720)"),
             Primitive("A", 2, Fraction(1), "path", "Levy area (I_kl - I_lk)/2"),
             Primitive("theta", 1, Fraction(1, 2), "three-point", "0 w.p. 2/3, +-sqrt(3h) w.p. 1/6"),
+            Primitive("xi", 1, Fraction(1, 2), "four-point", "+-sqrt((2 +- sqrt(3)) h), never 0"),
             Primitive("sign", 1, Fraction(0), "two-point", "+-1, one a channel"),
             Primitive("eta", 0, Fraction(0), "two-point", "+-1, one a step for all channels"),
         )
@@ -285,6 +286,47 @@ for _variable in (
         greater="(W_k*W_l/2 + A_kl)/sqrt(h)",
         meaning="Stratonovich int W_k dW_l / sqrt(h)",
     ),
+    Variable(
+        "I_kl",
+        2,
+        equal="(W_k**2 - h)/2",
+        less="W_k*W_l/2 + A_kl",
+        greater="W_k*W_l/2 + A_kl",
+        meaning="Ito int W_k dW_l",
+    ),
+    Variable(
+        "J_kl",
+        2,
+        equal="W_k**2/2",
+        less="W_k*W_l/2 + A_kl",
+        greater="W_k*W_l/2 + A_kl",
+        meaning="Stratonovich int W_k dW_l",
+    ),
+    Variable(
+        "I_(kl)",
+        2,
+        equal="(W_k**2 - h)/2",
+        less="W_k*W_l/2",
+        greater="W_k*W_l/2",
+        meaning="(I_kl + I_lk)/2: what commutative noise needs of it",
+    ),
+    Variable(
+        "I_(kl)/sqrt(h)",
+        2,
+        equal="(W_k**2 - h)/(2*sqrt(h))",
+        less="W_k*W_l/(2*sqrt(h))",
+        greater="W_k*W_l/(2*sqrt(h))",
+        meaning="the same / sqrt(h)",
+    ),
+    Variable("I_k0/sqrt(h)", 1, "sqrt(h)*(W_k/2 + H_k)", meaning="int W_k ds / sqrt(h)"),
+    Variable(
+        "A_kl/sqrt(h)",
+        2,
+        equal="0",
+        less="A_kl/sqrt(h)",
+        greater="A_kl/sqrt(h)",
+        meaning="Levy area / sqrt(h)",
+    ),
     Variable("H_k", 1, "H_k", meaning="space-time area of W_k"),
     Variable("K_k", 1, "K_k", meaning="space-time-time area of W_k"),
     Variable("theta_k", 1, "theta_k", meaning="three-point weak increment"),
@@ -304,6 +346,14 @@ for _variable in (
         meaning="weak Ito I_kl / sqrt(h)",
     ),
     Variable(
+        "I^_kl",
+        2,
+        equal="(theta_k**2 - h)/2",
+        less="(theta_k*theta_l - h*sign_k*sign_l)/2",
+        greater="(theta_k*theta_l + h*sign_k*sign_l)/2",
+        meaning="weak Ito I_kl",
+    ),
+    Variable(
         "A^_kl/sqrt(h)",
         2,
         equal="0",
@@ -311,5 +361,44 @@ for _variable in (
         greater="eta*theta_k*theta_l/sqrt(h)",
         meaning="weak antisymmetric pair variable of variance h",
     ),
+    # The factors are of different channels: with theta_k sign_k for the pair (k, l), as some have it,
+    # the areas of (1, 2) and (1, 3) are correlated, and the weak order drops to 1 for m >= 3.
+    Variable(
+        "theta_k*sign_l",
+        2,
+        equal="0",
+        less="-theta_k*sign_l",
+        greater="sign_k*theta_l",
+        meaning="the same with a sign of the later channel",
+    ),
+    Variable("sign_k*sqrt(h)", 1, "sign_k*sqrt(h)", meaning="two-point weak increment"),
+    Variable(
+        "sign_k*theta_kk/sqrt(h)",
+        1,
+        "sign_k*(theta_k**2 - h)/(2*sqrt(h))",
+        meaning="weak Ito I_kk over the two-point increment",
+    ),
+    Variable(
+        "theta_k*(1+-eta)/2",
+        2,
+        equal="0",
+        less="theta_k*(1 + eta)/2",
+        greater="theta_k*(1 - eta)/2",
+        meaning="three-point weak increment of one order of each pair",
+    ),
+    # The four-point increment has no mass at 0, and 1/xi = (4 h xi - xi^3)/h^2 with probability 1.
+    Variable("xi_k", 1, "xi_k", meaning="four-point weak increment"),
+    Variable(
+        "xi^_kl",
+        2,
+        equal="(xi_k**3/h - 3*xi_k)/2",
+        less="xi_k*(1 - eta)/2",
+        greater="xi_k*(1 + eta)/2",
+        meaning="weak Ito I_kl / xi_l",
+    ),
+    # One sign a step for all channels: a method mixed of two.
+    Variable("eta*h", 0, "eta*h", meaning="step size with a sign"),
+    Variable("eta*H_k", 1, "eta*H_k", meaning="space-time area with a sign for all channels"),
+    Variable("eta*K_k", 1, "eta*K_k", meaning="space-time-time area with a sign for all channels"),
 ):
     register(_variable)

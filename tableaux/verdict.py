@@ -32,6 +32,7 @@ from tableaux.constraints import (
     martingale_conditions,
     patterns,
 )
+from tableaux.differences import differences_cancel
 from tableaux.errors import TableauError, unknown
 from tableaux.memory import MemoryTables, Window
 from tableaux.rooted_trees import TIME, Forest, Tree, forest_symmetry, trees
@@ -280,12 +281,12 @@ class Prover:
                 "sqrt(h) for "
                 "diffusion values"
             )
-        self.limit = 1 if noise == "scalar" else channels
+        self.limit = {"scalar": 1, "none": 0}.get(noise, channels)
         self.all_choices = False
         self.symmetric = channel_symmetric(tableau)
         self.even = sign_symmetric(tableau)
         uneven = not autonomous and not row_sums(tableau, noise in ("additive", "martingale"))
-        self.rule = noise
+        self.rule = "general" if noise == "none" else noise
         self.time = uneven
         if noise == "additive":
             self.rule = "unit" if autonomous else ("timed" if uneven else "driven")
@@ -335,7 +336,7 @@ class Prover:
     def numbers_of_channels(self, combination: Combination) -> range:
         """For which m a condition is evaluated."""
         low = max(combination.channels, 1)
-        if self.noise == "scalar" or not self.spread:
+        if self.noise in ("scalar", "none") or not self.spread:
             return range(low, low + 1)
         return range(low, max(3, low) + 1)
 
@@ -358,6 +359,8 @@ class Prover:
         """Refuse outputs that are too large, unless their excess cancels for every tree that it
         could lift.
         """
+        if differences_cancel(self.tableau):
+            return
         most = order + Fraction(slack(self.tableau), 2)
         for halves in range(1, int(2 * most) + 1):
             for combination in self.combinations(Fraction(halves, 2), True, False):
@@ -694,6 +697,7 @@ def _order(
     verdicts = {}
     for name in classes:
         cap = _weak_cap(name) if max_weak is None else max_weak
+        cap = Fraction(max_deterministic) if name == "none" else cap
         verdicts[name] = min(
             (
                 _verdict(tableau, name, embedded, max_strong, cap, autonomous, channels, ratio)
@@ -710,6 +714,15 @@ def _order(
             key=lambda found: found[0],
         ),
         embedded,
+    )
+
+
+def _random_drift(tableau: Tableau) -> bool:
+    """Whether a random variable multiplies a drift, so that steps are random even without noise."""
+    parts: list[Coupling | Output] = [*tableau.couplings, *tableau.outputs, *tableau.embedded]
+    return any(
+        tableau.block(part.source).colour == "drift" and variables[part.label].primitives
+        for part in parts
     )
 
 
@@ -742,6 +755,9 @@ def _verdict(
     channels: int | None,
     ratio: Fraction,
 ) -> Verdict:
+    if noise == "none" and not _random_drift(tableau):
+        reached, capped, failing = _deterministic(tableau, int(max_weak), embedded, ratio)
+        return Verdict(noise, reached, reached, capped, capped, failing)
     prover = Prover(
         tableau, noise, embedded=embedded, autonomous=autonomous, channels=channels, ratio=ratio
     )
@@ -784,6 +800,10 @@ def principal_errors(
     found = []
     prover = Prover(tableau, name, embedded=embedded, channels=channels)
     prover.all_choices = True
+    if name == "none":
+        level = report.deterministic + 1
+        failures = prover.mean_failures(level, "mean")
+        return (_principal("deterministic", level, failures, prover),)
     if verdict.strong is not None and any(b.colour == "diffusion" for b in tableau.blocks):
         level = verdict.strong + HALF
         found.append(_principal("strong", level, prover.square_failures(level), prover))

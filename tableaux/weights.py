@@ -135,7 +135,7 @@ class Weights(Generic[Vector, Scalar]):
         total: Vector | None = None
         for coupling in self._into[block.name]:
             source = self._blocks[coupling.source]
-            for there, label in self.sources(source, coupling.selector, tree.colour, where):
+            for there, label in self.sources(source, coupling, tree.colour, where):
                 values = self.value(source, there, tree.children)
                 if values is None:
                     continue
@@ -165,7 +165,7 @@ class Weights(Generic[Vector, Scalar]):
             total = self.algebra.zero()
             for part in self.parts:
                 source = self._blocks[part.source]
-                for there, label in self.sources(source, part.selector, tree.colour, None):
+                for there, label in self.sources(source, part, tree.colour, None):
                     values = self.value(source, there, tree.children)
                     if values is not None:
                         term = self.algebra.collect(part, values, label)
@@ -174,9 +174,10 @@ class Weights(Generic[Vector, Scalar]):
         return self._outputs[tree]
 
     def sources(
-        self, source: Block, selector: str, colour: int, target: Where | None
+        self, source: Block, part: Coupling | Output, colour: int, target: Where | None
     ) -> Iterator[tuple[Where, Channels]]:
         """Copies of a source block that a tree's root can stand for, with their label's channels."""
+        selector = part.selector
         if (source.colour == "drift") != (colour == 0):
             return
         every = range(1, self.channels + 1)
@@ -197,8 +198,10 @@ class Weights(Generic[Vector, Scalar]):
                     if partner == channel:
                         continue
                     if selector == "all" or (selector == "less") == (partner < channel):
-                        # Evaluated at the outer channel; the partner is the inner one.
-                        yield (channel, partner), (partner, channel)
+                        # Evaluated at the outer channel; the partner is the inner one.  A label
+                        # with one index has that of the evaluated channel, as everywhere.
+                        pair = variables[part.label].arity == 2
+                        yield (channel, partner), (partner if pair else channel, channel)
 
 
 def _selected(selector: str, channel: int, target: Where) -> bool:
@@ -219,9 +222,17 @@ def _selected(selector: str, channel: int, target: Where) -> bool:
 # --- exact entries -------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=256)
 def entry_domain(tableau: Tableau) -> Any:
     """The smallest exact domain that the entries live in, as a sympy domain of characteristic 0."""
+    return _domain_and_elements(tableau)[0]
+
+
+@lru_cache(maxsize=256)
+def _domain_and_elements(tableau: Tableau) -> tuple[Any, dict[sympy.Expr, Any]]:
+    """The domain of the entries, and each entry as its element.
+
+    In a field of roots it takes seconds to convert an entry alone; all come out with the field.
+    """
     entries: list[sympy.Expr] = [sympy.Rational(1, 2)]
     for coupling in tableau.couplings:
         entries.extend(entry for _, _, entry in coupling.entries())
@@ -232,12 +243,12 @@ def entry_domain(tableau: Tableau) -> Any:
     for label in tableau.labels:
         for k, l in ((1, 1), (1, 2), (2, 1)):
             entries.extend(coefficient for coefficient, _, _ in variables[label].terms(k, l))
-    domain, _ = construct_domain(entries, extension=True)
+    domain, elements = construct_domain(entries, extension=True)
     if any(entry.has(sympy.Float) for entry in entries) or not domain.is_Exact:
         raise TableauError(
             f"tableau {tableau.name!r}: an entry is inexact, and no order can be proved"
         )
-    return domain
+    return domain, dict(zip(entries, elements))
 
 
 StageVector = tuple[Any, ...]
@@ -256,7 +267,10 @@ class EntryAlgebra:
 
     def __init__(self, tableau: Tableau, channels: int, domain: Any = None) -> None:
         self.tableau = tableau
-        self.domain = entry_domain(tableau) if domain is None else domain
+        own, self._elements = _domain_and_elements(tableau)
+        self.domain = own if domain is None else domain
+        if self.domain != own:
+            self._elements = {}
         self.primitives = primitives_of(tableau, channels)
         self.index = {key: i for i, key in enumerate(self.primitives)}
         names = ["_".join([name, *map(str, at)]) for name, at in self.primitives]
@@ -272,7 +286,7 @@ class EntryAlgebra:
         self._discrete = tuple(
             (i, name == "theta")
             for i, (name, _) in enumerate(self.primitives)
-            if PRIMITIVES[name].law != "path"
+            if PRIMITIVES[name].law in ("three-point", "two-point")
         )
 
     def number(self, value: Fraction) -> Any:
@@ -280,7 +294,9 @@ class EntryAlgebra:
         return self.domain.convert(sympy.Rational(value.numerator, value.denominator))
 
     def entry(self, value: sympy.Expr) -> Any:
-        return self.domain.from_sympy(value)
+        """An exact number as an element of the domain."""
+        found = self._elements.get(value)
+        return self.domain.from_sympy(value) if found is None else found
 
     def variable(self, label: str, channels: Channels) -> PolyElement:
         """A label for concrete channels as a polynomial in primitives, at h = 1."""

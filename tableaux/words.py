@@ -338,6 +338,14 @@ _VARIANCES = {"W": Fraction(1), "H": Fraction(1, 12), "K": Fraction(1, 720)}
 
 
 @cache
+def _four_point_mean(n: int) -> int:
+    """E xi^2n, from xi^4 = 4 xi^2 - 1, which holds with probability 1."""
+    before, mean = 1, 1
+    for _ in range(n - 1):
+        before, mean = mean, 4 * mean - before
+    return mean
+
+
 def monomial_mean(powers: Powers) -> Fraction:
     """Expectation of a monomial in primitives over a step of length 1.
 
@@ -353,6 +361,8 @@ def monomial_mean(powers: Powers) -> Fraction:
         if name == "theta":
             # +-sqrt(3) with probability 1/6 each.
             total *= Fraction(3 ** (power // 2), 3)
+        elif name == "xi":
+            total *= _four_point_mean(power // 2)
         elif name in ("sign", "eta"):
             continue
         elif with_area:

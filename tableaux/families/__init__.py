@@ -1,14 +1,31 @@
 """The methods of the literature and ours, one file a family; together they are `catalogue`."""
 
 from tableaux.families import (  # noqa: F401  (each import enters its methods)
+    burrage,
+    commutative,
+    debrabant,
     designed,
+    deterministic,
     euler,
+    implicit,
+    implicit_additive,
+    implicit_weak,
+    kloeden_platen,
+    komori,
+    log_ode,
     milstein,
+    platen,
     reverse,
+    roessler_strong,
     shifted,
     sra,
     sri,
+    stabilised,
+    tang_xiao,
+    three_stage_milstein,
+    tocino,
     weak,
+    weak_three,
 )
 from tableaux.families.entries import catalogue
 

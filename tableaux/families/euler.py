@@ -63,7 +63,7 @@ def stratonovich_midpoint(name: str) -> Tableau:
         A=[[0, 0], ["1/2", 0]],
         b=[0, 1],
         calculus="stratonovich",
-        orders={"general": ("1/2", 1), "commutative": (1, 1)},
+        orders={"general": ("1/2", 1), "commutative": (1, 1), "none": (2, 2)},
         citation="Kloeden and Platen, Numerical Solution of SDEs (1992), section 11.1",
         advice="As Heun, with a smaller error constant where the fields are nearly linear.",
     )
