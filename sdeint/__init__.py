@@ -6,8 +6,10 @@ The distribution is ``sdeint-tableaux``; the project called ``sdeint`` on PyPI i
 from importlib import import_module
 from types import ModuleType
 
-from sdeint.brownian import BrownianPath, GridPath, TreePath
-from sdeint.errors import NonFiniteError, ProblemError
+from sdeint.brownian import BrownianPath, GridPath, NestedPath, TreePath
+from sdeint.diffusions import Columns, Product
+from sdeint.errors import NonFiniteError, ProblemError, StageError
+from sdeint.newton import Newton
 from sdeint.problem import SDE
 from sdeint.solution import Solution, Stats
 from sdeint.solving import solve
@@ -15,10 +17,15 @@ from sdeint.solving import solve
 __all__ = [
     "SDE",
     "BrownianPath",
+    "Columns",
     "GridPath",
+    "NestedPath",
+    "Newton",
     "NonFiniteError",
     "ProblemError",
+    "Product",
     "Solution",
+    "StageError",
     "Stats",
     "TreePath",
     "solve",

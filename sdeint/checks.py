@@ -39,8 +39,6 @@ class Layout:
 
 def check_method(sde: SDE, tableau: Tableau) -> None:
     """Refuse a method for a calculus or a class of noise that it is not meant for."""
-    if tableau.implicit:
-        raise ProblemError(f"method {tableau.name!r} is implicit; only explicit methods can be run")
     family = sorted(str(s) for s in tableau.free_symbols if str(s) != "r")
     if family:
         raise ProblemError(
@@ -48,14 +46,16 @@ def check_method(sde: SDE, tableau: Tableau) -> None:
             "tableau.substitute(...) before solving"
         )
     if not tableau.accepts(sde.noise):
-        raise ProblemError(
-            f"method {tableau.name!r} is meant for {tableau.noise} noise and would lose its order "
-            f"on {sde.noise} noise; methods for it are {_names(sde)}"
+        meant = (
+            "has no noise stages"
+            if tableau.noise == "none"
+            else f"is meant for {tableau.noise} noise and would lose its order on {sde.noise} noise"
         )
-    if tableau.calculus != sde.calculus and sde.noise != "additive":
+        raise ProblemError(f"method {tableau.name!r} {meant}; for it take {_names(sde)}")
+    if tableau.calculus != sde.calculus and sde.noise not in ("additive", "none"):
         raise ProblemError(
             f"method {tableau.name!r} converges to the {_TITLES[tableau.calculus]} solution, but "
-            f"the problem is {_TITLES[sde.calculus]}; methods for it are {_names(sde)}, or rewrite "
+            f"the problem is {_TITLES[sde.calculus]}; for it take {_names(sde)}, or rewrite "
             "the drift with the correction term g' g / 2"
         )
 
@@ -64,15 +64,13 @@ _TITLES = {"ito": "Ito", "stratonovich": "Stratonovich"}
 
 
 def _names(sde: SDE) -> str:
-    from tableaux import catalogue
+    """Methods that fit, the recommended ones by name."""
+    from sdeint.choosing import PURPOSES, choose
 
-    fitting = [
-        name
-        for name, tableau in catalogue.items()
-        if tableau.accepts(sde.noise)
-        and (tableau.calculus == sde.calculus or sde.noise == "additive")
-    ]
-    return ", ".join(fitting)
+    names = dict.fromkeys(choose(sde, purpose=purpose).method for purpose in PURPOSES)
+    noise = "" if sde.noise == "none" else f" --noise {sde.noise}"
+    same = "" if sde.noise in ("additive", "none") else f" --calculus {sde.calculus}"
+    return f"{' or '.join(names)}, and those that `python -m sdeint methods{noise}{same}` lists"
 
 
 def examine(sde: SDE, y0: torch.Tensor, t0: torch.Tensor) -> Layout:
@@ -125,8 +123,11 @@ def _check_tensor(name: str, value: object, y: torch.Tensor) -> None:
 
 
 def _layout(sde: SDE, y: torch.Tensor, t0: torch.Tensor) -> Layout:
-    value = sde.g(t0, y)
     event = tuple(y.shape[y.ndim - sde.event_dims :])
+    if sde.noise == "none":
+        # As scalar noise of size zero, which every method takes: one channel.
+        return Layout(False, (1,) * sde.event_dims, sde.g)
+    value = sde.g(t0, y)
     if sde.noise == "additive" and isinstance(value, (int, float)):
         g = sde.g
 

@@ -79,15 +79,37 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--markdown", is_flag=True, help="As the table of docs/methods.md.")
-def methods(markdown: bool) -> None:
-    """List all methods, with their orders and costs."""
-    from sdeint.method_table import markdown_table, print_table
+@click.option("--calculus", default=None, help="ito or stratonovich.")
+@click.option("--noise", default=None, help="A class of noise that the method must take.")
+@click.option("--strong", default=None, help="Least strong order, such as 3/2.")
+@click.option("--weak", default=None, help="Least weak order.")
+@click.option("--most", type=int, default=None, help="Most evaluations a step, for one channel.")
+@click.option("--implicit/--explicit", default=None, help="Only one kind.")
+@click.option("--markdown", is_flag=True, help="As the tables of docs/methods.md.")
+@polite
+def methods(markdown: bool, **wanted: Any) -> None:
+    """List the methods, with their orders and costs: all, or those that fit."""
+    from sdeint.method_table import markdown_table, print_table, select
 
+    found = select(**wanted)
     if markdown:
-        click.echo(markdown_table(), nl=False)
+        click.echo(markdown_table(found), nl=False)
+    elif found:
+        print_table(found)
     else:
-        print_table()
+        click.echo("no method of the catalogue fits")
+
+
+@main.command()
+@click.argument("noise")
+@click.option("--calculus", default="ito", show_default=True, help="ito or stratonovich.")
+@click.option("--purpose", default="paths", show_default=True, help="paths or moments.")
+@polite
+def choose(noise: str, calculus: str, purpose: str) -> None:
+    """Say which method fits NOISE, a class of noise: the one that method="auto" takes."""
+    from sdeint.choosing import choose as pick
+
+    click.echo(str(pick(noise, calculus, purpose)))
 
 
 @main.command()
@@ -205,4 +227,5 @@ FITTING = {
     "diagonal": "bounded",
     "commutative": "bounded plane",
     "general": "bounded",
+    "none": "orbit",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["NonFiniteError", "ProblemError"]
+__all__ = ["NonFiniteError", "ProblemError", "StageError"]
 
 
 class ProblemError(ValueError):
@@ -37,3 +37,36 @@ class NonFiniteError(ArithmeticError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.t, self.step, self.paths, self.count)
+
+
+class StageError(ArithmeticError):
+    """The implicit stages of a step could not be solved on a path.
+
+    Attributes
+    ----------
+    t : float
+        Time at the start of the step.
+    step : int
+        Index of the step, from 0.
+    paths : list of tuple of int
+        Batch indices of the paths concerned, at most 16 of them.
+    count : int
+        Number of paths concerned.
+    iterations : int
+    """
+
+    def __init__(
+        self, t: float, step: int, paths: list[tuple[int, ...]], count: int, iterations: int
+    ) -> None:
+        self.t, self.step, self.paths, self.count = t, step, paths, count
+        self.iterations = iterations
+        first = paths[0] if len(paths[0]) != 1 else paths[0][0]
+        more = f" and {count - 1} more" if count > 1 else ""
+        super().__init__(
+            f"the implicit stages of step {step}, from t = {t:.17g}, were not solved on path {first}"
+            f"{more} after {iterations} Newton iterations; take smaller steps, more iterations "
+            "(newton=sdeint.Newton(iterations=...)), or bounded noise where g is implicit"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.t, self.step, self.paths, self.count, self.iterations)

@@ -8,12 +8,15 @@ Two layouts of the noise exist.  *Elementwise*: g has the shape of the state (di
 channel a component; or one channel for all).  A channel-replicated stage then needs only its own
 component, so all channels share one tensor of the state's shape.  *Matrix*: g is (*batch, d, m),
 and a channel-replicated stage is a batch of m states, evaluated in one call.
+
+Stages that depend on each other in a cycle, as those of implicit methods, become one *cluster* of
+evaluations, which the engine solves for together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
@@ -22,7 +25,15 @@ import sympy
 from tableaux import Tableau, variables
 from tableaux.tableau import STEP_RATIO
 
-__all__ = ["Contribution", "Evaluation", "Program", "Weight", "lower", "lower_first"]
+__all__ = [
+    "Contribution",
+    "Evaluation",
+    "Program",
+    "Weight",
+    "evaluations",
+    "lower",
+    "lower_first",
+]
 
 Coefficient = float | Callable[[float], float]
 #: A product of primitives: (name, role, power); role "k" is the source's channel, "l" the target's.
@@ -57,12 +68,17 @@ class Contribution:
         One weight; or three, for k < l, k == l and k > l, when the label has two indices.
     drift : bool
         Whether the value is one of f; its sign follows the direction of time.
+    axes : int
+        In the matrix layout: by how many channels the values of its stage are indexed.  A value
+        with fewer channel axes is the same along the others; of one with more, g_k at the stage of r
+        for all k and r, the diagonal is meant.
     """
 
     source: int
     selector: str
     weights: tuple[Weight, ...]
     drift: bool
+    axes: int
 
 
 @dataclass(frozen=True)
@@ -74,8 +90,9 @@ class Evaluation:
     drift : bool
     node : float or callable
         The time is t + node * h.
-    replication : {"once", "channel", "pair"}
-        As the arguments really need it; stages that do not depend on a channel are "once".
+    replication : {"once", "channel", "pair", "partner"}
+        As the arguments really need it: stages that do not depend on a channel are "once", and
+        those of pairs that depend on the partner only are "partner".
     argument : tuple of Contribution
         Added to the current value; empty means the current value itself.
     """
@@ -98,19 +115,20 @@ class Program:
         Evaluations whose values the next step remembers.
     primitives : frozenset of str
         Random variables of a step.
+    clusters : tuple of (first, stop)
+        Ranges of evaluations that depend on each other; empty for explicit methods.
     """
 
     evaluations: tuple[Evaluation, ...]
     outputs: tuple[Contribution, ...]
     keep: tuple[int, ...]
     primitives: frozenset[str]
+    clusters: tuple[tuple[int, int], ...] = ()
 
     def count(self, *, drift: bool, channels: int = 1) -> int:
-        """Number of states at which a step evaluates f (or g)."""
-        each = {"once": 1, "channel": channels, "pair": channels * channels}
-        return sum(
-            each[e.replication] if e.argument else 1 for e in self.evaluations if e.drift == drift
-        )
+        """Number of states at which a step evaluates f (or g), each stage once."""
+        each = {"once": 1, "channel": channels, "partner": channels, "pair": channels * channels}
+        return sum(each[e.replication] for e in self.evaluations if e.drift == drift)
 
 
 @lru_cache(maxsize=512)
@@ -119,6 +137,7 @@ def lower(
     *,
     matrix: bool,
     additive: bool,
+    silent: bool = False,
     remembered: tuple[tuple[str, int], ...] = (),
 ) -> Program:
     """The program of a tableau for a layout of the noise.
@@ -126,23 +145,25 @@ def lower(
     Parameters
     ----------
     tableau : Tableau
-        Explicit, without free symbols but the step ratio.
+        Without free symbols but the step ratio.
     matrix : bool
         Whether g is a matrix (*batch, d, m) rather than elementwise.
     additive : bool
         Whether g does not depend on the state, so that evaluations differ by their time only.
+    silent : bool
+        Whether there is no noise, so that only drift stages remain.
     remembered : tuple of (block, stage)
         Values that the program must keep for a following one.
     """
-    return _Lowering(tableau, matrix, additive).program(remembered)
+    return _Lowering(tableau, matrix, additive, silent).program(remembered)
 
 
-def lower_first(tableau: Tableau, *, matrix: bool, additive: bool) -> Program:
+def lower_first(tableau: Tableau, *, matrix: bool, additive: bool, silent: bool = False) -> Program:
     """The program of the first step: that of the start, which keeps what the second step reads."""
     if tableau.start is None:
-        return lower(tableau, matrix=matrix, additive=additive)
+        return lower(tableau, matrix=matrix, additive=additive, silent=silent)
     kept = _remembered_values(tableau)
-    return lower(tableau.start, matrix=matrix, additive=additive, remembered=kept)
+    return lower(tableau.start, matrix=matrix, additive=additive, silent=silent, remembered=kept)
 
 
 def _remembered_values(tableau: Tableau) -> tuple[tuple[str, int], ...]:
@@ -153,94 +174,178 @@ def _remembered_values(tableau: Tableau) -> tuple[tuple[str, int], ...]:
     return tuple(sorted((memory[name] or "", j) for name, j in read if name in memory))
 
 
+def evaluations(tableau: Tableau, noise: str) -> tuple[str, str]:
+    """States at which one step evaluates f and g for a class of noise.
+
+    Numbers; for general or commutative noise formulas in the number m of channels.  Each implicit
+    stage counts once.
+    """
+    matrix = noise in ("general", "commutative")
+    program = lower(tableau, matrix=matrix, additive=noise == "additive", silent=noise == "none")
+    return _formula(program, True, matrix), _formula(program, False, matrix)
+
+
+def _formula(program: Program, drift: bool, matrix: bool) -> str:
+    if not matrix:
+        return str(program.count(drift=drift))
+    none, one, two = (program.count(drift=drift, channels=m) for m in (0, 1, 2))
+    square = (two - 2 * one + none) // 2
+    parts = ((none, ""), (one - none - square, "m"), (square, "m²"))
+    terms = [f"{'' if n == 1 and power else n}{power}" for n, power in parts if n]
+    return " + ".join(terms).replace("+ -", "- ") or "0"
+
+
+Stage = tuple[str, int]
+
+
 class _Lowering:
     """The state of one lowering: evaluations found so far, by what they compute."""
 
-    def __init__(self, tableau: Tableau, matrix: bool, additive: bool) -> None:
-        self.tableau, self.matrix, self.additive = tableau, matrix, additive
+    def __init__(self, tableau: Tableau, matrix: bool, additive: bool, silent: bool) -> None:
+        self.tableau, self.matrix, self.additive, self.silent = tableau, matrix, additive, silent
         self.blocks = {block.name: block for block in tableau.blocks}
         self.remembered = _remembered_values(tableau)
         self.evaluations: list[Evaluation] = []
+        self.clusters: list[tuple[int, int]] = []
         self.known: dict[object, int] = {}
-        self.of_stage: dict[tuple[str, int], int] = {}
+        self.of_stage: dict[Stage, int] = {}
 
-    def program(self, extra: tuple[tuple[str, int], ...]) -> Program:
-        outputs = self.contributions(
-            (
-                (o.source, j, o.label, o.selector, w)
-                for o in self.tableau.outputs
-                for j, w in o.entries()
-            )
-        )
-        keep = tuple(self.value(block, stage) for block, stage in (extra or self.remembered))
+    def program(self, extra: tuple[Stage, ...]) -> Program:
+        parts = [
+            (o.source, j, o.label, o.selector, w)
+            for o in self.tableau.outputs
+            for j, w in o.entries()
+            if self.takes_part(o.source, o.selector)
+        ]
+        kept = extra or self.remembered
+        wanted = [(source, j) for source, j, *_ in parts] + list(kept)
+        # Stages of pairs first: those of single channels may be among their values.
+        pairs = {name for name, block in self.blocks.items() if block.replication == "pair"}
+        self.evaluate(sorted(wanted, key=lambda stage: stage[0] not in pairs, reverse=True))
+        outputs = self.contributions(parts)
+        keep = tuple(self.index(stage) for stage in kept)
         used = [w for c in outputs for w in c.weights]
         used += [w for e in self.evaluations for c in e.argument for w in c.weights]
         primitives = frozenset(
             name for w in used for _, _, monomial in w.terms for name, _, _ in monomial
         )
-        return Program(tuple(self.evaluations), outputs, keep, primitives)
+        return Program(tuple(self.evaluations), outputs, keep, primitives, tuple(self.clusters))
 
-    def value(self, name: str, stage: int) -> int:
-        """Index of the value of a stage, evaluated now or remembered."""
-        block = self.blocks[name]
-        if block.remembers is not None:
-            return -1 - self.remembered.index((block.remembers, stage))
-        if (name, stage) in self.of_stage:
-            return self.of_stage[name, stage]
-        drift = block.colour == "drift"
-        node = block.nodes[stage]
-        if not drift and self.additive:
-            argument: tuple[Contribution, ...] = ()
-            replication = "once"
-        else:
-            argument = self.contributions(
-                (
-                    (c.source, j, c.label, c.selector, w)
-                    for c in self.tableau.couplings
-                    if c.target == name
-                    for i, j, w in c.entries()
-                    if i == stage
-                )
+    # ------------------------------------------------------------------ which stages, in which order
+
+    def takes_part(self, source: str, selector: str) -> bool:
+        """Whether values of a source can enter at all, in this layout."""
+        block = self.blocks[source]
+        if self.silent and block.colour == "diffusion":
+            return False
+        if self.matrix:
+            return True
+        return selector in ("all", "own") and block.replication != "pair"
+
+    def parts(self, stage: Stage) -> list[tuple[str, int, str, str, sympy.Expr]]:
+        """What enters the argument of a stage."""
+        block = self.blocks[stage[0]]
+        if block.remembers is not None or (block.colour == "diffusion" and self.additive):
+            return []
+        return [
+            (c.source, j, c.label, c.selector, w)
+            for c in self.tableau.couplings
+            if c.target == block.name and self.takes_part(c.source, c.selector)
+            for i, j, w in c.entries()
+            if i == stage[1]
+        ]
+
+    def evaluate(self, wanted: Iterable[Stage]) -> None:
+        """Put the evaluations of the wanted stages, and of all they need, into the program."""
+        graph: dict[Stage, list[Stage]] = {}
+        work = list(wanted)
+        while work:
+            stage = work.pop()
+            if stage not in graph and self.blocks[stage[0]].remembers is None:
+                needs = [(source, j) for source, j, *_ in self.parts(stage)]
+                graph[stage] = [n for n in needs if self.blocks[n[0]].remembers is None]
+                work.extend(needs)
+        for component in _components(graph):
+            if len(component) == 1 and component[0] not in graph[component[0]]:
+                self.explicit(component[0])
+            else:
+                self.cluster(component)
+
+    def explicit(self, stage: Stage) -> None:
+        evaluation, key = self.evaluation(stage)
+        if evaluation.replication == "channel" and not evaluation.drift:
+            # All columns may be known at the stages of all channels: g_k at that of k is one of them.
+            moved = tuple(
+                replace(c, selector={"own": "partner"}.get(c.selector, c.selector))
+                for c in evaluation.argument
             )
-            replication = self.replication(argument, block.replication, drift)
-        key = (drift, node, replication, argument)
+            twin = (False, self.blocks[stage[0]].nodes[stage[1]], "partner", moved)
+            key = twin if twin in self.known else key
         if key not in self.known:
             self.known[key] = len(self.evaluations)
-            self.evaluations.append(Evaluation(drift, _number(node), replication, argument))
-        self.of_stage[name, stage] = self.known[key]
-        return self.known[key]
+            self.evaluations.append(evaluation)
+        self.of_stage[stage] = self.known[key]
+
+    def cluster(self, stages: list[Stage]) -> None:
+        first = len(self.evaluations)
+        for i, stage in enumerate(stages):
+            self.of_stage[stage] = first + i
+        self.evaluations.extend([self.evaluation(stage)[0] for stage in stages])
+        self.clusters.append((first, first + len(stages)))
+
+    def evaluation(self, stage: Stage) -> tuple[Evaluation, object]:
+        """The evaluation of a stage, and a key that equal ones share."""
+        block = self.blocks[stage[0]]
+        drift, node = block.colour == "drift", block.nodes[stage[1]]
+        argument = self.contributions(self.parts(stage))
+        replication = self.replication(argument, block.replication, drift)
+        key = (drift, node, replication, argument)
+        return Evaluation(drift, _number(node), replication, argument), key
+
+    def index(self, stage: Stage) -> int:
+        """Index of the value of a stage, evaluated now or remembered."""
+        block = self.blocks[stage[0]]
+        if block.remembers is not None:
+            return -1 - self.remembered.index((block.remembers, stage[1]))
+        return self.of_stage[stage]
 
     def replication(self, argument: tuple[Contribution, ...], declared: str, drift: bool) -> str:
         """How often a stage must really be evaluated: its argument may be the same for all."""
         if not self.matrix:
             return "once"
-        if declared != "channel" or drift:
+        if not argument:
+            return "once"
+        if declared == "once" or drift:
             return declared
-        for c in argument:
-            targets = any(role == "l" for w in c.weights for _, _, m in w.terms for _, role, _ in m)
-            if c.selector != "all" or targets or len(c.weights) > 1:
-                return "channel"
-        return "once"
+        selectors = {c.selector for c in argument}
+        own = any(
+            len(c.weights) > 1 or role == "l"
+            for c in argument
+            for w in c.weights
+            for _, _, m in w.terms
+            for _, role, _ in m
+        )
+        if declared == "pair":
+            return "partner" if selectors <= {"all", "partner"} and not own else "pair"
+        return "channel" if own or selectors - {"all"} else "once"
 
     def contributions(
         self, parts: Iterable[tuple[str, int, str, str, sympy.Expr]]
     ) -> tuple[Contribution, ...]:
         """Merge all that enters one sum: one contribution a value, selector and arity."""
-        sums: dict[tuple[int, str, int], list[dict[tuple[float, Monomial], sympy.Expr]]] = {}
+        sums: dict[tuple[int, str, int, int], list[dict[tuple[float, Monomial], sympy.Expr]]] = {}
         drifts: dict[int, bool] = {}
         for name, stage, label, selector, weight in parts:
             block, variable = self.blocks[name], variables[label]
-            if not self.matrix:
-                if selector not in ("all", "own") or block.replication == "pair":
-                    continue
-                selector = "all"
+            selector = selector if self.matrix else "all"
             pair = self.matrix and variable.arity == 2
-            source = self.value(name, stage)
+            source = self.index((name, stage))
             drifts[source] = block.colour == "drift"
             # A one-index label on a source without a channel refers to the target's channel.
             role = "k" if block.has_channel else "l"
+            axes = {"once": int(block.has_channel), "channel": 1, "pair": 2}[block.replication]
             cases = sums.setdefault(
-                (source, selector, 2 if pair else 1), [{} for _ in range(3 if pair else 1)]
+                (source, selector, 2 if pair else 1, axes), [{} for _ in range(3 if pair else 1)]
             )
             relations = ((1, 2), (1, 1), (2, 1)) if pair else ((1, 1),)
             for case, (k, l) in zip(cases, relations):
@@ -255,13 +360,13 @@ class _Lowering:
                     )
                     case[key] = sympy.expand(case.get(key, 0) + weight * coefficient)
         merged = []
-        for (source, selector, _), cases in sums.items():
+        for (source, selector, _, axes), cases in sums.items():
             weights = tuple(
                 Weight(tuple((_number(c), power, m) for (power, m), c in case.items() if c != 0))
                 for case in cases
             )
             if any(w.terms for w in weights):
-                merged.append(Contribution(source, selector, weights, drifts[source]))
+                merged.append(Contribution(source, selector, weights, drifts[source], axes))
         return tuple(merged)
 
 
@@ -277,3 +382,35 @@ def _ratio_function(entry: sympy.Expr) -> Callable[[float], float]:
     # Cached, so that equal entries give the same object and evaluations still compare equal.
     function: Callable[[float], float] = sympy.lambdify(STEP_RATIO, entry, modules="math")
     return function
+
+
+def _components(graph: dict[Stage, list[Stage]]) -> list[list[Stage]]:
+    """Strongly connected components of a graph, each after all that it needs (Tarjan 1972)."""
+    order: dict[Stage, int] = {}
+    low: dict[Stage, int] = {}
+    open_: list[Stage] = []
+    found: list[list[Stage]] = []
+    for root in graph:
+        if root in order:
+            continue
+        order[root] = low[root] = len(order)
+        open_.append(root)
+        work = [(root, iter(graph[root]))]
+        while work:
+            stage, needs = work[-1]
+            needed = next(needs, None)
+            if needed is None:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[stage])
+                if low[stage] == order[stage]:
+                    start = open_.index(stage)
+                    found.append(sorted(open_[start:]))
+                    del open_[start:]
+            elif needed not in order:
+                order[needed] = low[needed] = len(order)
+                open_.append(needed)
+                work.append((needed, iter(graph[needed])))
+            elif needed in open_:
+                low[stage] = min(low[stage], order[needed])
+    return found

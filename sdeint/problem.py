@@ -15,7 +15,7 @@ __all__ = ["SDE", "Field", "NoiseClass"]
 
 #: (t, y) -> tensor; additive noise may return a number.
 Field = Callable[[torch.Tensor, torch.Tensor], Any]
-NoiseClass = Literal["additive", "scalar", "diagonal", "commutative", "general"]
+NoiseClass = Literal["additive", "scalar", "diagonal", "commutative", "general", "none"]
 Calculus = Literal["ito", "stratonovich"]
 
 
@@ -27,13 +27,16 @@ class SDE:
     f : callable (t, y) -> tensor of y's shape
         The drift.  `t` is a 0-dimensional tensor on y's device; `y` has shape (\*batch, \*event).
         A `torch.nn.Module` or a closure; autograd reaches its parameters.
-    g : callable (t, y) -> tensor
-        The diffusion.  Its shape says how the noise enters: the shape of y (each component has its
-        own channel; or, for scalar noise, all share one), or (\*batch, d, m) for m channels.
+    g : callable (t, y) -> tensor, optional
+        The diffusion; None for an ordinary differential equation.  Its shape says how the noise
+        enters: the shape of y (each component has its own channel; or, for scalar noise, all share
+        one), or (\*batch, d, m) for m channels.
         Additive noise may also return a number or anything that broadcasts to these shapes.
+        General noise may be given by its products or columns: `sdeint.Product`, `sdeint.Columns`.
         Both functions are also called with further leading axes, one for each channel.
-    noise : {"diagonal", "additive", "scalar", "commutative", "general"}
-        The class that g belongs to; it decides which methods are allowed, and is checked.
+    noise : {"diagonal", "additive", "scalar", "commutative", "general", "none"}
+        The class that g belongs to; it decides which methods are allowed, and is checked.  By
+        default ``"diagonal"``, or ``"none"`` without a g.
     calculus : {"ito", "stratonovich"}
     event_dims : int
         How many trailing axes of y make up one state: 1 for vectors, 3 for images.
@@ -49,13 +52,19 @@ class SDE:
     def __init__(
         self,
         f: Field,
-        g: Field,
+        g: Field | None = None,
         *,
-        noise: NoiseClass = "diagonal",
+        noise: NoiseClass | None = None,
         calculus: Calculus = "ito",
         event_dims: int = 1,
     ) -> None:
-        for name, function in (("f", f), ("g", g)):
+        if noise is None:
+            noise = "none" if g is None else "diagonal"
+        if (noise == "none") != (g is None):
+            raise ProblemError(
+                f"noise={noise!r} " + ("needs a diffusion g" if g is None else "has no diffusion g")
+            )
+        for name, function in (("f", f), ("g", g or _silence)):
             if not callable(function):
                 raise ProblemError(
                     f"{name} must be a function of (t, y), got {type(function).__name__}"
@@ -66,7 +75,8 @@ class SDE:
             raise ProblemError(unknown("calculus", calculus, CALCULI))
         if not isinstance(event_dims, int) or event_dims < 0:
             raise ProblemError(f"event_dims must be a non-negative int, got {event_dims!r}")
-        self.f, self.g = f, g
+        self.f: Field = f
+        self.g: Field = g or _silence
         self.noise: str = noise
         self.calculus: str = calculus
         self.event_dims = event_dims
@@ -74,3 +84,8 @@ class SDE:
     def __repr__(self) -> str:
         extra = "" if self.event_dims == 1 else f", event_dims={self.event_dims}"
         return f"SDE(noise={self.noise!r}, calculus={self.calculus!r}{extra})"
+
+
+def _silence(t: torch.Tensor, y: torch.Tensor) -> float:
+    """The diffusion of an equation without noise."""
+    return 0.0

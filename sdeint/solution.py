@@ -18,9 +18,14 @@ class Stats:
     method : str
     steps : int
     f_evaluations, g_evaluations : int
-        States at which f and g were evaluated, for each path.
+        States at which f and g were evaluated, for each path.  Of implicit methods, those of all
+        Newton iterations; the Jacobian of an iteration counts as one.
     variables_drawn : int
         Random numbers drawn, for each path.
+    newton_iterations : int
+        Newton iterations for implicit stages, all steps together.
+    chosen : str
+        Why this method, where ``method="auto"`` picked it; else empty.
     """
 
     method: str
@@ -28,6 +33,8 @@ class Stats:
     f_evaluations: int
     g_evaluations: int
     variables_drawn: int
+    newton_iterations: int = 0
+    chosen: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,5 +59,8 @@ class Solution:
         return (
             f"Solution(t={float(t[0]):g}..{float(t[-1]):g} ({len(t)} times), "
             f"y={tuple(self.y.shape)} {str(self.y.dtype).removeprefix('torch.')}, "
-            f"{s.method}: {s.steps} steps, {s.f_evaluations} f and {s.g_evaluations} g evaluations)"
+            f"{s.method}: {s.steps} steps, {s.f_evaluations} f and {s.g_evaluations} g evaluations"
+            + (f", {s.newton_iterations} Newton iterations" if s.newton_iterations else "")
+            + (f"; auto: {s.chosen}" if s.chosen else "")
+            + ")"
         )

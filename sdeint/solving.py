@@ -10,9 +10,12 @@ from typing import Any
 import torch
 
 from sdeint.brownian import BrownianPath, GridPath, TreePath
+from sdeint.brownian.path import Steps
 from sdeint.checks import Layout, check_method, checked_drift, examine
-from sdeint.errors import NonFiniteError, ProblemError
+from sdeint.choosing import choose
+from sdeint.errors import NonFiniteError, ProblemError, StageError
 from sdeint.lowering import Program, lower, lower_first
+from sdeint.newton import Newton, NoConvergence
 from sdeint.problem import SDE
 from sdeint.progress import track
 from sdeint.solution import Solution, Stats
@@ -36,6 +39,8 @@ def solve(
     path: str | BrownianPath = "grid",
     save_at: Any = None,
     first_path: int = 0,
+    purpose: str = "paths",
+    newton: Newton | None = None,
     progress: bool = False,
 ) -> Solution:
     r"""Solve an SDE along Brownian paths, with fixed steps.
@@ -44,13 +49,15 @@ def solve(
     ----------
     sde : SDE
     y0 : tensor (\*batch, \*event)
-        Initial values, one for each path; float32 or float64, on any device.
+        Initial values, one for each path; floating-point of any precision, on any device.  The
+        noise of a state in half precision is drawn in float32.
     t : sequence of float or tensor
         The times to return, the first being that of `y0`; increasing or decreasing.  On a decreasing
         grid the Brownian path runs backwards: a Stratonovich method retraces its path, and an Ito
         integral is a backward Ito integral.
     method : str or Tableau
-        A name of `tableaux.catalogue`, or any explicit tableau.
+        A name of `tableaux.catalogue`, or any tableau; ``"auto"`` picks one by noise class, calculus
+        and purpose, and the solution's ``stats`` say which and why.
     steps : int, optional
         Number of uniform steps from ``t[0]`` to ``t[-1]``; times in between that fall into a step
         divide it.  Without it, `t` itself is the grid of steps.
@@ -63,6 +70,10 @@ def solve(
         ``None``: at `t`; ``"end"``; ``"all"`` steps; or a sequence of times, which are landed on.
     first_path : int
         Index of the first path of the batch, so that a part of a batch reproduces that part.
+    purpose : {"paths", "moments"}
+        What ``"auto"`` picks a method for: each path, or expectations only.
+    newton : Newton, optional
+        How the stages of an implicit method are solved.
     progress : bool
         Show a progress bar.
 
@@ -77,6 +88,8 @@ def solve(
         If the problem, the method, the times or the path do not fit together.
     NonFiniteError
         If a path becomes NaN or infinite, with time, step and path index.
+    StageError
+        If the stages of an implicit method are not solved on a path.
 
     Examples
     --------
@@ -88,15 +101,19 @@ def solve(
     """
     if not isinstance(y0, torch.Tensor):
         raise ProblemError(f"y0 must be a tensor, got {type(y0).__name__}")
+    chosen = ""
+    if isinstance(method, str) and method == "auto":
+        choice = choose(sde, purpose=purpose, discrete=path == "grid")
+        method, chosen = choice.method, choice.reason
     tableau = resolve_method(method)
     check_method(sde, tableau)
     timeline = plan(t, steps, save_at)
     clock = y0.dtype if y0.dtype in (torch.float32, torch.float64) else torch.float32
     layout = examine(sde, y0, timeline.grid[0].detach().to(y0.device, clock))
     layout = _with_channel_axis(layout, tableau)
-    driver = _driver(path, sde, layout, y0, timeline, seed, first_path)
-    run = _Run(sde, layout, tableau, timeline, driver, clock)
-    return run(y0, progress)
+    driver = _driver(path, sde, layout, y0, clock, timeline, seed, first_path)
+    run = _Run(sde, layout, tableau, timeline, driver, clock, newton)
+    return run(y0, progress, chosen)
 
 
 def resolve_method(method: str | Tableau) -> Tableau:
@@ -119,26 +136,21 @@ def _with_channel_axis(layout: Layout, tableau: Tableau) -> Layout:
 
     Elementwise noise lets all channels share one stage, because channel k sees component k only.
     A drift that is evaluated at the stage of each channel mixes components, so it must see them all.
+    A single channel has no others to be told from.
     """
     mixes = any(
         b.replication == "pair" or (b.replication == "channel" and b.colour == "drift")
         for b in tableau.blocks
     )
-    if layout.matrix or not mixes:
+    if layout.matrix or not mixes or math.prod(layout.channels) == 1:
         return layout
     if len(layout.channels) != 1:
         raise ProblemError(
             f"method {tableau.name!r} needs a stage for each channel; it runs on states with one "
             f"event axis, not on noise of shape {layout.channels}"
         )
-    g, single = layout.g, layout.channels == (1,)
-    return Layout(
-        True,
-        layout.channels,
-        (lambda t, y: g(t, y).unsqueeze(-1))
-        if single
-        else (lambda t, y: torch.diag_embed(g(t, y).expand(y.shape))),
-    )
+    g = layout.g
+    return Layout(True, layout.channels, lambda t, y: torch.diag_embed(g(t, y).expand(y.shape)))
 
 
 def _driver(
@@ -146,6 +158,7 @@ def _driver(
     sde: SDE,
     layout: Layout,
     y0: Tensor,
+    clock: torch.dtype,
     timeline: Timeline,
     seed: int | Tensor,
     first_path: int,
@@ -158,12 +171,13 @@ def _driver(
                 f"the path has batch {path.batch} and channels {path.channels}, but y0 and g need "
                 f"batch {batch} and channels {layout.channels}"
             )
-        if path.device != y0.device or path.dtype != y0.dtype:
+        if path.device != y0.device or path.dtype != clock:
             raise ProblemError(
                 f"the path gives {path.dtype} on {path.device}, but y0 is {y0.dtype} on {y0.device}"
+                + (f", whose noise is {clock}" if clock != y0.dtype else "")
             )
         return path
-    options: dict[str, Any] = {"dtype": y0.dtype, "device": y0.device, "first_path": first_path}
+    options: dict[str, Any] = {"dtype": clock, "device": y0.device, "first_path": first_path}
     if path == "grid":
         return GridPath(seed, batch, layout.channels, **options)
     if path == "tree":
@@ -188,17 +202,30 @@ class _Run:
         timeline: Timeline,
         path: BrownianPath,
         clock: torch.dtype,
+        newton: Newton | None,
     ) -> None:
         self.sde, self.tableau, self.timeline, self.path = sde, tableau, timeline, path
         self.clock = clock
         self.channels = math.prod(layout.channels) if layout.matrix else 0
-        kinds = {"matrix": layout.matrix, "additive": sde.noise == "additive"}
+        kinds = {
+            "matrix": layout.matrix,
+            "additive": sde.noise == "additive",
+            "silent": sde.noise == "none",
+        }
         self.program = lower(tableau, **kinds)
         self.first = lower_first(tableau, **kinds)
         grid = timeline.grid.detach()
         self.sign = 1.0 if bool(grid[1] > grid[0]) else -1.0
         self.stepper, self.starter = (
-            Stepper(program, f, layout.g, channels=self.channels, sign=self.sign)
+            Stepper(
+                program,
+                f,
+                layout.g,
+                channels=self.channels,
+                sign=self.sign,
+                event_dims=sde.event_dims,
+                newton=newton,
+            )
             for program, f in ((self.program, sde.f), (self.first, checked_drift(sde.f)))
         )
         self.needs = tuple(sorted(self.program.primitives | self.first.primitives))
@@ -209,7 +236,7 @@ class _Run:
         self._times_table: list[tuple[Tensor, ...]] = []
         self.ratios = [1.0, *(b / a for a, b in pairwise(plain))]
 
-    def __call__(self, y0: Tensor, progress: bool) -> Solution:
+    def __call__(self, y0: Tensor, progress: bool, chosen: str) -> Solution:
         timeline, steps = self.timeline, self.timeline.steps
         saved = set(timeline.saved)
         kept: list[Tensor] = [y0] if 0 in saved else []
@@ -219,7 +246,7 @@ class _Run:
         with track(steps, self.tableau.name, progress) as advance:
             for first in range(0, steps, block):
                 count = min(block, steps - first)
-                noise = variables.draw(first, count, self.needs) if self.needs else {}
+                noise = self.drawn(variables, first, count, y0.dtype)
                 before = (y, memory)
                 for n in range(first, first + count):
                     y, memory = self.step(y, memory, n, noise, n - first, first, count)
@@ -230,7 +257,16 @@ class _Run:
                     self.report(*before, first, count, noise)
                 advance(count)
         times = timeline.grid[list(timeline.saved)]
-        return Solution(times, torch.stack(kept), self.stats())
+        return Solution(times, torch.stack(kept), self.stats(chosen))
+
+    def drawn(
+        self, variables: Steps, first: int, count: int, dtype: torch.dtype
+    ) -> dict[str, Tensor]:
+        """The random variables of a block of steps, in the precision of the state."""
+        noise = variables.draw(first, count, self.needs) if self.needs else {}
+        if dtype != self.clock:
+            noise = {name: values.to(dtype) for name, values in noise.items()}
+        return noise
 
     def step(
         self,
@@ -245,14 +281,22 @@ class _Run:
         """Step n, the one at `offset` in the block of `noise`."""
         stepper = self.starter if n == 0 else self.stepper
         times = self.times(first, count, stepper.program)[offset]
-        return stepper(
-            y,
-            times,
-            self.widths[n],
-            self.ratios[n],
-            {name: values[offset] for name, values in noise.items()},
-            memory,
-        )
+        try:
+            return stepper(
+                y,
+                times,
+                self.widths[n],
+                self.ratios[n],
+                {name: values[offset] for name, values in noise.items()},
+                memory,
+            )
+        except NoConvergence as failure:
+            failed = failure.failed
+            if self.sde.event_dims == 0 and failed.ndim < y.ndim:
+                failed = failed.reshape(y.shape)
+            indices = [tuple(i) for i in torch.nonzero(failed)[:16].tolist()]
+            time, count = float(self.timeline.grid[n]), int(failed.sum())
+            raise StageError(time, n, indices, count, failure.iterations) from None
 
     def times(self, first: int, count: int, program: Program) -> Sequence[Sequence[Tensor]]:
         """The time of every evaluation of a block of steps: made in one go, moved in one go."""
@@ -292,13 +336,13 @@ class _Run:
             float(self.timeline.grid[first + count]), first + count - 1, [()], 1
         )
 
-    def stats(self) -> Stats:
+    def stats(self, chosen: str) -> Stats:
         steps, channels = self.timeline.steps, max(1, self.channels)
 
         def evaluations(drift: bool) -> int:
-            return self.first.count(drift=drift, channels=channels) + (
-                steps - 1
-            ) * self.program.count(drift=drift, channels=channels)
+            fixed = self.first.count(drift=drift, channels=channels)
+            fixed += (steps - 1) * self.program.count(drift=drift, channels=channels)
+            return fixed + sum(s.solving[drift] for s in (self.stepper, self.starter))
 
         width = math.prod(self.path.channels)
         drawn = {0: 1, 1: width, 2: width * (width - 1) // 2}
@@ -308,4 +352,6 @@ class _Run:
             evaluations(True),
             evaluations(False),
             steps * sum(drawn[PRIMITIVES[name].indices] for name in self.needs),
+            self.stepper.iterations + self.starter.iterations,
+            chosen,
         )

@@ -1,7 +1,8 @@
 """One step of a lowered program, in plain tensor operations.
 
 Sums are accumulated in place on tensors made here, which autograd allows; the current value itself
-is never written to.
+is never written to.  Within a cluster of implicit stages nothing is written in place, because
+derivatives are pushed forward through it.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from typing import Any
 
 import torch
 
+from sdeint.diffusions import Columns, Product
 from sdeint.lowering import Contribution, Evaluation, Monomial, Program, Weight
+from sdeint.newton import Newton, Unknowns
 from sdeint.problem import Field
 
 __all__ = ["Stepper"]
 
 Tensor = torch.Tensor
+#: How many channel axes the state of an evaluation has in front.
+AXES = {"once": 0, "channel": 1, "partner": 1, "pair": 2}
 #: A float or, when times carry a gradient, a 0-dimensional tensor.
 Scalar = Any
 
@@ -34,11 +39,36 @@ class Stepper:
         Number m of channels where g is a matrix (*batch, d, m); 0 where it is elementwise.
     sign : float
         The direction of time: -1 where the grid decreases.
+    event_dims : int
+        Number of trailing axes of a state.
+    newton : Newton
+        How implicit stages are solved.
     """
 
-    def __init__(self, program: Program, f: Field, g: Field, *, channels: int, sign: float) -> None:
+    def __init__(
+        self,
+        program: Program,
+        f: Field,
+        g: Field,
+        *,
+        channels: int,
+        sign: float,
+        event_dims: int = 1,
+        newton: Newton | None = None,
+    ) -> None:
         self.program, self.f, self.g = program, f, g
         self.channels, self.sign = channels, sign
+        self.event_dims, self.newton = event_dims, newton or Newton()
+        #: The cluster that begins at an evaluation, as its stop.
+        self.clusters = dict(program.clusters)
+        self.inside = {i for first, stop in program.clusters for i in range(first, stop)}
+        #: Newton iterations, and states at which f (True) and g (False) were evaluated for them.
+        self.iterations = 0
+        self.solving = {True: 0, False: 0}
+
+    def states(self, evaluation: Evaluation) -> int:
+        """At how many states of one path an evaluation takes place."""
+        return int(max(1, self.channels) ** AXES[evaluation.replication])
 
     def __call__(
         self,
@@ -65,8 +95,11 @@ class Stepper:
             What the step before kept.
         """
         step = _Step(self, y, h, ratio, noise, memory)
-        for evaluation, time in zip(self.program.evaluations, times):
-            step.evaluate(evaluation, time)
+        for i, (evaluation, time) in enumerate(zip(self.program.evaluations, times)):
+            if i in self.clusters:
+                step.solve(i, self.clusters[i], times)
+            elif i not in self.inside:
+                step.values.append(step.evaluate(evaluation, time, step.argument(evaluation)))
         new = step.output(self.program.outputs)
         return new, [step.values[i] for i in self.program.keep]
 
@@ -139,53 +172,148 @@ class _Step:
     # ------------------------------------------------------------------ sums and evaluations
 
     def output(self, contributions: Sequence[Contribution]) -> Tensor:
-        if self.stepper.channels:
-            return _MatrixSum(self, contributions).total("once")
-        return self.elementwise(contributions)
+        return self.sum(contributions, "once", self.y)
 
-    def evaluate(self, evaluation: Evaluation, time: Tensor) -> None:
-        stepper = self.stepper
+    def argument(self, evaluation: Evaluation) -> Tensor:
+        """The state (or states, one for each channel or pair, in front) of an evaluation."""
         if not evaluation.argument:
-            state = self.y
-            replication = "once"
-        elif stepper.channels:
-            replication = evaluation.replication
-            state = _MatrixSum(self, evaluation.argument).total(replication)
-        else:
-            replication = "once"
-            state = self.elementwise(evaluation.argument)
-        value: Tensor = (stepper.f if evaluation.drift else stepper.g)(time, state)
-        if replication == "channel":
-            # (m, *batch, d) of f, or (m, *batch, d, m) of g whose column k is wanted at stage k.
-            value = (
-                value.movedim(0, -1) if evaluation.drift else torch.diagonal(value, dim1=0, dim2=-1)
-            )
-        elif replication == "pair":
-            # (k, r, *batch, d[, m]) -> (*batch, d, k, r)
-            value = (
-                value.movedim((0, 1), (-2, -1))
-                if evaluation.drift
-                else torch.diagonal(value, dim1=0, dim2=-1).movedim(0, -1)
-            )
-        elif stepper.channels:
-            # One state stood for all: f gets the channel axes, and g the partner's, by expansion.
-            axes = {"once": 0, "channel": 1, "pair": 2}[evaluation.replication]
-            extra = axes if evaluation.drift else max(0, axes - 1)
-            channels = (stepper.channels,) * extra
-            value = value.reshape(*value.shape, *(1,) * extra).expand(*value.shape, *channels)
-        self.values.append(value)
+            return self.y
+        return self.sum(evaluation.argument, evaluation.replication, self.y)
 
-    def elementwise(self, contributions: Sequence[Contribution]) -> Tensor:
-        total = self.y
+    def sum(
+        self,
+        contributions: Sequence[Contribution],
+        replication: str,
+        start: Tensor,
+        in_place: bool = True,
+    ) -> Tensor:
+        """`start` plus contributions; `in_place` allows to write to tensors made here."""
+        if self.stepper.channels:
+            return _MatrixSum(self, contributions, start, in_place).total(replication)
+        total = start
         for c in contributions:
             value = self.value(c.source)
             sign = self.stepper.sign if c.drift else 1.0
             scalar, tensor = self.weight(c.weights[0])
             if not _is_zero(scalar):
-                total = _add(total, value, scalar * sign, own=total is not self.y)
+                own = in_place and total is not start
+                total = _add(total, value, scalar * sign, own=own)
             if tensor is not None:
-                total = _add_product(total, value, tensor, sign, own=total is not self.y)
+                own = in_place and total is not start
+                total = _add_product(total, value, tensor, sign, own=own)
         return total
+
+    def evaluate(self, evaluation: Evaluation, time: Tensor, state: Tensor) -> Any:
+        """The value of f or g, the channels of its source last."""
+        stepper = self.stepper
+        replication = evaluation.replication
+        if not stepper.channels:
+            return (stepper.f if evaluation.drift else stepper.g)(time, state)
+        if evaluation.drift:
+            value: Tensor = stepper.f(time, state)
+            if replication == "channel":  # (m, *batch, d)
+                return value.movedim(0, -1)
+            if replication == "pair":  # (k, r, *batch, d) -> (*batch, d, k, r)
+                return value.movedim((0, 1), (-2, -1))
+        else:
+            g = stepper.g
+            if isinstance(g, (Columns, Product)):
+                if replication == "channel":
+                    return g.own(time, state)
+                if replication == "pair":
+                    return g.own(time, state).movedim(0, -1)
+                if replication == "once":
+                    return _Deferred(g, time, state)
+            value = g(time, state)
+            if replication == "partner":  # (r, *batch, d, m): all columns at the state of r
+                return value.movedim(0, -1)
+            if replication == "channel":  # (m, *batch, d, m), column k is wanted at stage k
+                return torch.diagonal(value, dim1=0, dim2=-1)
+            if replication == "pair":
+                return torch.diagonal(value, dim1=0, dim2=-1).movedim(0, -1)
+        return value
+
+    # ------------------------------------------------------------------ implicit stages
+
+    def solve(self, first: int, stop: int, times: Sequence[Tensor]) -> None:
+        """Solve the stages of a cluster for their arguments, and evaluate them there."""
+        members = self.stepper.program.evaluations[first:stop]
+        inside = range(first, stop)
+        # Members that share an argument, as f and g of one stage, are one unknown.
+        unique: dict[object, int] = {}
+        which = [unique.setdefault((e.argument, e.replication), len(unique)) for e in members]
+        distinct = [members[which.index(u)] for u in range(len(unique))]
+        outer = [[c for c in e.argument if c.source not in inside] for e in distinct]
+        inner = [[c for c in e.argument if c.source in inside] for e in distinct]
+        known = [self.sum(part, e.replication, self.y) for part, e in zip(outer, distinct)]
+        unknowns = Unknowns(
+            self.y.shape,
+            self.stepper.event_dims,
+            [AXES[e.replication] for e in distinct],
+            self.stepper.channels,
+        )
+
+        def set_values(states: Sequence[Tensor]) -> None:
+            del self.values[first:]
+            for evaluation, time, u in zip(members, times[first:stop], which):
+                value = self.evaluate(evaluation, time, states[u])
+                self.values.append(value)
+
+        def shifts(packed: Tensor) -> Tensor:
+            """What the unknowns, (..., *batch, n), add to themselves through their values."""
+            for evaluation in members:
+                self.stepper.solving[evaluation.drift] += self.stepper.states(evaluation)
+            set_values(unknowns.unpack(packed))
+            zero = torch.zeros_like(unknowns.one(packed))
+            return unknowns.pack(
+                [self.sum(c, e.replication, zero, False) for c, e in zip(inner, distinct)]
+            )
+
+        # Weights are kept for the step: made here, they have their gradients in the step size.
+        for c in (c for part in inner for c in part):
+            for weight in c.weights:
+                self.weight(weight, "kl" if len(c.weights) == 3 else "k")
+        # The first guess of every stage is the value at the start of the step.
+        guess = unknowns.pack([self.y.expand(k.shape) for k in known])
+        solved, iterations = self.stepper.newton.solve(
+            shifts, unknowns.pack(known), guess, unknowns
+        )
+        self.stepper.iterations += iterations
+        states = unknowns.unpack(solved)
+        if len(members) == 1 and len(inner[0]) == 1 and members[0].drift:
+            scalar, tensor = self.weight(inner[0][0].weights[0])
+            if tensor is None:
+                # What the stage's equation says its drift is.  Evaluated instead, the drift of a
+                # stiff problem would magnify the error that is left in the stage.
+                del self.values[first:]
+                self.values.append((states[0] - known[0]) / (scalar * self.stepper.sign))
+                self.stepper.solving[True] -= 1
+                return
+        set_values(states)
+
+
+class _Deferred:
+    """All columns of a `Product` or `Columns` at one state, multiplied before they are built."""
+
+    def __init__(self, g: Columns | Product, time: Tensor, state: Tensor) -> None:
+        self.g, self.time, self.state = g, time, state
+        self._matrix: Tensor | None = None
+        self._products: dict[object, Tensor] = {}
+
+    @property
+    def ndim(self) -> int:
+        return self.state.ndim + 1
+
+    def product(self, key: object, weight: Tensor) -> Tensor:
+        """The matrix times a weight; equal keys stand for equal weights."""
+        if key not in self._products:
+            self._products[key] = self.g.product(self.time, self.state, weight)
+        return self._products[key]
+
+    def matrix(self) -> Tensor:
+        if self._matrix is None:
+            self._matrix = self.g(self.time, self.state)
+        return self._matrix
 
 
 class _MatrixSum:
@@ -195,9 +323,15 @@ class _MatrixSum:
     (*batch, d), `own` (*batch, d, k), `partner` (*batch, d, r), `both` (*batch, d, k, r).
     """
 
-    def __init__(self, step: _Step, contributions: Sequence[Contribution]) -> None:
-        self.step = step
-        self.common = step.y
+    def __init__(
+        self,
+        step: _Step,
+        contributions: Sequence[Contribution],
+        start: Tensor,
+        in_place: bool,
+    ) -> None:
+        self.step, self.start, self.in_place = step, start, in_place
+        self.common = start
         self.own: Tensor | None = None
         self.partner: Tensor | None = None
         self.both: Tensor | None = None
@@ -207,7 +341,18 @@ class _MatrixSum:
     def add(self, c: Contribution) -> None:
         sign = self.step.stepper.sign if c.drift else 1.0
         value = self.step.value(c.source)
-        axes = value.ndim - self.step.y.ndim
+        axes = value.ndim - self.start.ndim
+        if isinstance(value, _Deferred):
+            if c.selector == "all" and len(c.weights) == 1 and c.axes == 1:
+                self.add_product(c, value)
+                return
+            value = value.matrix()
+        if axes < c.axes:
+            wide = value.reshape(*value.shape, *(1,) * (c.axes - axes))
+            channels = (self.step.stepper.channels,) * (c.axes - axes)
+            value, axes = wide.expand(*value.shape, *channels), c.axes
+        elif axes > c.axes:
+            value, axes = torch.diagonal(value, dim1=-2, dim2=-1), c.axes
         if axes == 2:
             self.add_common(self.over_pairs(c, value), sign)
         elif len(c.weights) == 3:
@@ -218,10 +363,25 @@ class _MatrixSum:
             self.add_channels(c, value, sign)
 
     def add_common(self, value: Tensor, factor: Scalar) -> None:
-        self.common = _add(self.common, value, factor, own=self.common is not self.step.y)
+        own = self.in_place and self.common is not self.start
+        self.common = _add(self.common, value, factor, own=own)
 
     def add_own(self, value: Tensor) -> None:
         self.own = value if self.own is None else self.own + value
+
+    def add_product(self, c: Contribution, value: _Deferred) -> None:
+        """All columns with a weight each; weights in proportion share one product."""
+        factors = c.weights[0].resolve(self.step.power, self.step.ratio)
+        if len(factors) == 1 and factors[0][1]:
+            factor, monomial = factors[0]
+            weight = self.step.product(monomial, "k")
+            key: object = monomial
+        else:
+            full = self.step.full_weight(c.weights[0])
+            weight = torch.as_tensor(full, dtype=self.start.dtype, device=self.start.device)
+            factor, key = 1.0, id(c.weights[0])
+        weight = weight.expand(*weight.shape[:-1], self.step.stepper.channels)
+        self.add_common(value.product(key, weight), factor)
 
     def add_plain(self, c: Contribution, value: Tensor, sign: float) -> None:
         """A drift value without a channel; its label may carry the target's channel, or none."""
@@ -304,6 +464,14 @@ class _MatrixSum:
         if replication == "once":
             return self.common
         channels = self.step.stepper.channels
+        if replication == "partner":
+            total = self.common.unsqueeze(-1)
+            total = (
+                total.expand(*self.common.shape, channels)
+                if self.partner is None
+                else total + self.partner
+            )
+            return total.movedim(-1, 0).contiguous()
         if replication == "channel":
             total = self.common.unsqueeze(-1)
             total = (

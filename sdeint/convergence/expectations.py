@@ -159,7 +159,7 @@ def _functional(
 
 def _coupling(setting: Setting, coupling: str, exact: float | None) -> str:
     solved = setting.problem is not None and setting.problem.solution is not None
-    discrete = sorted(primitives(setting.tableau) & {"theta", "sign", "eta"})
+    discrete = sorted(primitives(setting.tableau) & {"theta", "xi", "sign", "eta"})
     if coupling == "auto":
         if solved and not discrete:
             return "solution"

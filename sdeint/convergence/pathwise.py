@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sdeint.brownian import BrownianPath
 from sdeint.convergence.fitting import Blocks, fit, student
 from sdeint.convergence.setting import (
     CHUNK,
@@ -19,6 +20,7 @@ from sdeint.convergence.setting import (
     check_sample,
     checked_steps,
     chunks,
+    primitives,
     study,
 )
 from sdeint.convergence.study import Study
@@ -48,6 +50,12 @@ def strong(
     progress: bool = False,
 ) -> Study:
     """Root mean square error at the end time, on one Brownian path for all step sizes.
+
+    The path is a `TreePath`. Where the method or the reference needs Levy areas or K it is a
+    `NestedPath`, whose finest grid holds the times of all step sizes and of the reference: the
+    variables of every step are then exact sums over one and the same set of fine steps. Errors of
+    the areas themselves, which all step sizes share, go unseen, but where a closed form is compared
+    with.
 
     Parameters
     ----------
@@ -97,7 +105,7 @@ def strong(
     scale = 0.0
     with track(paths * sum(levels), f"strong {setting.tableau.name}", progress) as advance:
         for first, count in chunks(paths, chunk):
-            path = setting.tree(seed, first, count)
+            path = _path(setting, refer, levels, seed, first, count)
             solved = Solved(setting, path, count, backward, advance)
             exact = refer.values(solved)
             for j, n in enumerate(levels):
@@ -129,10 +137,25 @@ def strong(
 @dataclass(frozen=True)
 class Reference:
     """What strong errors are measured against; `values` gives None where it differs for each
-    step."""
+    step (`halves`). A solution by a method says which one, and its number of steps."""
 
     words: str
     values: Callable[[Solved], Tensor | None]
+    method: tuple[Tableau, int] | None = None
+    halves: bool = False
+
+
+def _path(
+    setting: Setting, refer: Reference, levels: tuple[int, ...], seed: int, first: int, count: int
+) -> BrownianPath:
+    """A path on which the study's and the reference's grids agree about all that they need."""
+    tableau, finest = refer.method or (setting.tableau, 1)
+    if not (primitives(setting.tableau) | primitives(tableau)) & {"K", "A"}:
+        return setting.tree(seed, first, count)
+    numbers = {1, finest, *levels}
+    if refer.halves:
+        numbers |= {2 * n for n in levels}
+    return setting.nested(seed, first, count, numbers)
 
 
 def _reference(
@@ -162,7 +185,9 @@ def _reference(
             "closed form on the same path", lambda solved: setting.closed_form(solved.path)
         )
     if reference == "half":
-        return Reference("differences to half the step on the same path", lambda solved: None)
+        return Reference(
+            "differences to half the step on the same path", lambda solved: None, halves=True
+        )
     if reference is None:
         reference = 16 * levels[-1]
     method, n = (setting.tableau, reference) if isinstance(reference, int) else _pair(reference)
@@ -179,7 +204,9 @@ def _reference(
             "different solutions of one SDE"
         )
     return Reference(
-        f"{tableau.name} with {n} steps on the same path", lambda solved: solved(tableau, n)
+        f"{tableau.name} with {n} steps on the same path",
+        lambda solved: solved(tableau, n),
+        (tableau, n),
     )
 
 

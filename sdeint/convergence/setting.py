@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sdeint.brownian import BrownianPath, GridPath, TreePath
+from sdeint.brownian import BrownianPath, GridPath, NestedPath, TreePath
 from sdeint.checks import examine
 from sdeint.convergence.fitting import Fit
 from sdeint.convergence.study import Study
@@ -84,6 +85,20 @@ class Setting:
     def grid(self, seed: int, first: int, count: int) -> GridPath:
         return GridPath(seed, (count,), self.channels, **self._options(first))
 
+    def nested(self, seed: int, first: int, count: int, numbers: Iterable[int]) -> NestedPath:
+        """The path of the union of uniform grids in these numbers of steps: it has K and A too."""
+        common = math.lcm(*numbers)
+        places = sorted({i * (common // n) for n in numbers for i in range(n + 1)})
+        # Shares of the interval: as floats they differ even where `common` is beyond any float.
+        share = torch.tensor([float(Fraction(i, common)) for i in places], dtype=torch.float64)
+        grid = self.t[0] + (self.t[1] - self.t[0]) * share
+        # All grids share the areas of the fine steps, whose law has the right moments with any
+        # number of terms: one term is enough, and several times cheaper than its accuracy's many.
+        finest = float(torch.diff(grid).abs().min())
+        options = self._options(first)
+        fine = GridPath(seed, (count,), self.channels, accuracy=finest**-0.5, **options)
+        return NestedPath(fine, grid)
+
     def _options(self, first: int) -> dict[str, Any]:
         return {"dtype": self.start.dtype, "device": self.start.device, "first_path": first}
 
@@ -138,9 +153,10 @@ class Solved:
 
 
 def primitives(tableau: Tableau) -> frozenset[str]:
-    """The primitives of every random variable that a method uses."""
+    """The primitives of every random variable that a method's steps and its start use."""
     labels = {c.label for c in tableau.couplings} | {o.label for o in tableau.outputs}
-    return frozenset().union(*(variables[label].primitives for label in labels))
+    own = frozenset().union(*(variables[label].primitives for label in labels))
+    return own if tableau.start is None else own | primitives(tableau.start)
 
 
 def study(

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from sdeint.problems.additive import denoiser, fading, growth, ornstein_uhlenbeck, swirl
 from sdeint.problems.closed_form import Functional, LinearFields, PathValues, Problem
 from sdeint.problems.linear import diagonal, linear, oscillator, pair, spiral, triple
+from sdeint.problems.quiet import orbit
 from sdeint.problems.scalar import bounded, gbm, hyperbolic
 from sdeint.problems.several import bounded_plane, unicycle
 
@@ -34,6 +35,7 @@ _DEFAULTS = (
     pair(),
     triple(),
     unicycle(),
+    orbit(),
 )
 
 library: Mapping[str, Problem] = MappingProxyType({p.name: p for p in _DEFAULTS})
@@ -54,6 +56,7 @@ __all__ = [
     "hyperbolic",
     "library",
     "linear",
+    "orbit",
     "ornstein_uhlenbeck",
     "oscillator",
     "pair",

@@ -96,15 +96,15 @@ class Problem:
     ----------
     name : str
         The name in `sdeint.problems.library`.
-    noise : {"additive", "scalar", "diagonal", "commutative", "general"}
+    noise : {"additive", "scalar", "diagonal", "commutative", "general", "none"}
     y0 : tuple of float
         Start, one number a coordinate (d of them).
     channels : int
-        Number m of independent Brownian motions.
+        Number m of independent Brownian motions; without noise, one that moves nothing.
     drifts : mapping
         Calculus -> drift. Both entries describe the *same* process.
-    diffusion : callable
-        The diffusion, the same in either calculus.
+    diffusion : callable or None
+        The diffusion, the same in either calculus; None without noise.
     citation : str
         Where the problem is from.
     interval : (float, float)
@@ -124,7 +124,7 @@ class Problem:
     y0: tuple[float, ...]
     channels: int
     drifts: Mapping[str, Field]
-    diffusion: Field
+    diffusion: Field | None
     citation: str
     interval: tuple[float, float] = (0.0, 1.0)
     solution: Callable[[float, PathValues], Tensor] | None = None

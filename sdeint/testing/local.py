@@ -115,7 +115,7 @@ def local_means(tableau: Tableau, noise: str) -> Study:
 
 
 def _outcomes(tableau: Tableau, channels: int) -> int:
-    sizes = {"theta": 3, "sign": 2, "eta": 2}
+    sizes = {"theta": 3, "xi": 4, "sign": 2, "eta": 2}
     return math.prod(
         sizes.get(name, NODES) ** (1 if name == "eta" else channels) for name in tableau.primitives
     )

@@ -11,13 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from sdeint import problems
 from sdeint.convergence import Study, moments, strong, weak
-from sdeint.problems import PathValues, Problem
-from sdeint.problems.closed_form import Time
 from sdeint.testing.local import local_means
 from tableaux import Tableau
 
@@ -49,7 +44,7 @@ class Measurement:
 
 
 #: Noise class -> (problem, paths, further arguments of `strong`). No closed form exists for the noise
-#: of `unicycle`, and a fine reference would need the Levy areas of all steps: differences show its order.
+#: of `unicycle`: differences show the order without the bias of a reference.
 STRONG: dict[str, tuple[tuple[str, int, dict[str, Any]], ...]] = {
     "general": (
         ("unicycle", 2500, {"steps": COARSE, "reference": "half"}),
@@ -67,15 +62,14 @@ STRONG: dict[str, tuple[tuple[str, int, dict[str, Any]], ...]] = {
         ("fading", 1000, {"steps": FINE}),
     ),
     "martingale": (("denoiser", 1500, {"steps": FINE, "reference": ("SRA3", 1024)}),),
+    "none": (("orbit", 2, {"steps": FINE}),),
 }
 
 
 def strong_measurements(tableau: Tableau, noise: str, seed: int) -> list[Measurement]:
     """The studies of a strong order."""
-    if tableau.implicit:
-        return []
     if _noiseless(tableau):
-        return [_ordinary(tableau)]
+        noise = "none"
 
     def study(problem: str, paths: int, options: dict[str, Any]) -> Measurement:
         def run(factor: int) -> Study:
@@ -88,7 +82,7 @@ def strong_measurements(tableau: Tableau, noise: str, seed: int) -> list[Measure
                 **options,
             )
 
-        return Measurement(run, exact=False)
+        return Measurement(run, exact=noise == "none")
 
     return [study(*row) for row in STRONG[noise]]
 
@@ -121,18 +115,18 @@ SAMPLED = {
 
 def weak_measurements(tableau: Tableau, noise: str, seed: int) -> list[Measurement]:
     """The studies of a weak order: without sampling where the outcomes of a step are enumerable."""
-    if _noiseless(tableau):
-        return [] if tableau.implicit else [_ordinary(tableau)]
+    if _noiseless(tableau) or noise == "none":
+        return strong_measurements(tableau, "none", seed)
     found = []
     enumerable = tableau.start is None and "A" not in tableau.primitives
-    if enumerable and noise in LINEAR and not tableau.implicit:
+    if tableau.start is None and noise in LINEAR:
         linear = problems.library[LINEAR[noise]]
         found.append(Measurement(lambda factor: moments(linear, tableau, steps=MANY), exact=True))
     if enumerable and noise != "martingale":
         found.append(Measurement(lambda factor: local_means(tableau, noise), exact=True))
-    if tableau.implicit or (enumerable and noise not in ("additive", "martingale")):
+    if enumerable and noise not in ("additive", "martingale"):
         return found
-    discrete = bool(tableau.primitives & {"theta", "sign", "eta"})
+    discrete = bool(tableau.primitives & {"theta", "xi", "sign", "eta"})
     for problem, functional, paths, coupling in SAMPLED[noise]:
         if enumerable and problem == "growth":
             continue  # local means have seen a nonlinear drift already; time they cannot see
@@ -170,40 +164,3 @@ def _sampled(
 
 def _noiseless(tableau: Tableau) -> bool:
     return all(block.colour == "drift" for block in tableau.blocks)
-
-
-def _ordinary(tableau: Tableau) -> Measurement:
-    return Measurement(lambda factor: strong(whirl(), tableau, steps=COARSE, paths=2), exact=True)
-
-
-def whirl() -> Problem:
-    """An ordinary equation in the plane: logistic radius, turning at the rate of the radius.
-
-    ``r' = r (1 - r)``, ``a' = r``: with ``q = 1 + r0 (e^t - 1)`` it is ``r = r0 e^t / q``, ``a = log
-    q`` from angle 0.
-    """
-    r0 = 0.3
-
-    def drift(t: Time, y: Tensor) -> Tensor:
-        r = torch.linalg.vector_norm(y, dim=-1, keepdim=True)
-        turned = torch.stack((-y[..., 1], y[..., 0]), -1)
-        value: Tensor = y * (1 - r) + turned * r
-        return value
-
-    def solution(t: float, path: PathValues) -> Tensor:
-        time = torch.full_like(path.W[..., 0], t)
-        q = 1 + r0 * torch.expm1(time)
-        r, a = r0 * torch.exp(time) / q, torch.log(q)
-        return torch.stack((r * torch.cos(a), r * torch.sin(a)), -1)
-
-    return Problem(
-        name="whirl",
-        noise="additive",
-        y0=(r0, 0.0),
-        channels=2,
-        drifts={"ito": drift, "stratonovich": drift},
-        diffusion=lambda t, y: torch.zeros_like(y),
-        interval=(0.0, 2.0),
-        solution=solution,
-        citation="elementary: the logistic equation in polar coordinates",
-    )

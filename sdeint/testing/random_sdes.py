@@ -106,6 +106,8 @@ def sdes(
     for name, value in (("d", d), ("m", m)):
         if value is not None and value < 1:
             raise ProblemError(f"{name} must be at least 1, got {value}")
+    if noise == "none" and m is not None:
+        raise ProblemError(f"without noise there are no channels, got m={m}")
     if noise == "scalar" and m not in (None, 1):
         raise ProblemError(f"scalar noise has one channel, got m={m}")
     if noise == "diagonal" and None not in (d, m) and d != m:
@@ -116,7 +118,7 @@ def sdes(
         fitting = [c for c in NOISE_CLASSES if _fits(c, d, m)]
         kind = draw(st.sampled_from(fitting)) if noise is None else noise
         size = d or (m if kind == "diagonal" and m else draw(st.integers(1, 3)))
-        width = {"diagonal": size, "scalar": 1}.get(kind) or m or draw(st.integers(1, 3))
+        width = {"diagonal": size, "scalar": 1, "none": 1}.get(kind) or m or draw(st.integers(1, 3))
         straight = draw(st.booleans()) if linear is None else linear
         make = _linear if straight else _sines
         problem = make(draw, cast(NoiseClass, kind), size, width)
@@ -133,6 +135,8 @@ def sdes(
 
 
 def _fits(noise: str, d: int | None, m: int | None) -> bool:
+    if noise == "none":
+        return m is None
     if noise == "scalar":
         return m in (None, 1)
     return noise != "diagonal" or d is None or m is None or d == m
@@ -157,7 +161,7 @@ def _problem(
     noise: NoiseClass,
     words: str,
     drift: Field,
-    diffusion: Field,
+    diffusion: Field | None,
     y0: Sequence[float],
     channels: int,
     *,
@@ -165,7 +169,7 @@ def _problem(
 ) -> Problem:
     """`drift` is the Ito drift; the Stratonovich one of the same process follows."""
     other: Field = drift
-    if noise != "additive":
+    if diffusion is not None and noise != "additive":
 
         def corrected(t: Time, y: Tensor) -> Tensor:
             return cast(Tensor, drift(t, y)) - _correction(diffusion, t, y, matrix)
@@ -206,6 +210,11 @@ def _correction(g: Field, t: Time, y: Tensor, matrix: bool) -> Tensor:
 def _linear(draw: Draw, noise: NoiseClass, d: int, m: int) -> Problem:
     A, y0 = _rows(draw, d, d), _numbers(draw, d)
     words = f"linear {noise} problem A={A}"
+    if noise == "none":
+        matrix_, shift_ = _tensor(A), _tensor(_numbers(draw, d))
+        return _problem(
+            noise, words, lambda t, y: y @ matrix_.to(y).T + shift_.to(y), None, y0, m, matrix=False
+        )
     if noise == "additive":
         G, shift = _rows(draw, d, m), _numbers(draw, d)
         drift_matrix, level, columns = _tensor(A), _tensor(shift), _tensor(G)
@@ -248,6 +257,8 @@ def _sines(draw: Draw, noise: NoiseClass, d: int, m: int) -> Problem:
     def drift(t: Time, y: Tensor) -> Tensor:
         return torch.sin(y + angles.to(y)) @ mixing.to(y).T + rate * _cos(t, y)
 
+    if noise == "none":
+        return _problem(noise, words, drift, None, y0, m, matrix=False)
     diffusion, matrix, more = _sine_noise(draw, noise, d, m)
     return _problem(noise, words + more, drift, diffusion, y0, m, matrix=matrix)
 

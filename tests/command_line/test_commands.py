@@ -32,6 +32,22 @@ def test_methods_lists_the_whole_catalogue() -> None:
     assert all(name in text for name in catalogue)
 
 
+def test_methods_are_listed_by_what_they_are_for() -> None:
+    text = run("methods", "--noise", "diagonal", "--strong", "3/2", "--calculus", "ito")
+    assert "SRID1" in text
+    assert "DFMilstein" not in text
+    assert "Heun" not in text
+    assert "ImplicitEM" in run("methods", "--implicit")
+    assert "no method of the catalogue fits" in run("methods", "--noise", "general", "--strong", 2)
+    assert "did you mean" in run("methods", "--noise", "generl", code=1)
+
+
+def test_choose_says_which_method_and_why() -> None:
+    text = run("choose", "diagonal", "--purpose", "moments")
+    assert text.startswith("W2F1: weak order 2 for diagonal Ito noise")
+    assert "purpose" in run("choose", "diagonal", "--purpose", "pathss", code=1)
+
+
 def test_the_table_in_the_docs_is_the_generated_one() -> None:
     assert (
         (ROOT / "docs" / "methods.md").read_text()
@@ -47,7 +63,7 @@ def test_order_prints_a_verdict_for_a_file_and_for_a_name() -> None:
     assert "first conditions that fail" in text
     assert "principal error" in text
     assert "f at 2 states and g at 2" in text
-    assert "f at 2 states and g at 1 + 4 m" in run("order", "RI6", "--noise", "diagonal")
+    assert "f at 2 states and g at 1 + 4m" in run("order", "RI6", "--noise", "diagonal")
     assert "embedded output" in run("order", "ShARK", "--embedded")
 
 
@@ -79,7 +95,7 @@ def test_converge_measures_and_writes_a_plot(tmp_path: Path) -> None:
 
 def test_stability_prints_the_function_and_writes_a_plot(tmp_path: Path) -> None:
     plot = tmp_path / "stability.png"
-    text = run("stability", "EM", "SOSRI", "--out", plot)
+    text = run("stability", "EM", "SRIW1", "--out", plot)
     assert "EM: E R^2 = k**2 + z**2 + 2*z + 1" in text
     assert plot.stat().st_size > 5000
 

@@ -120,6 +120,18 @@ def symbols(name: str) -> Symbols:
                 for i in range(4)
             ],
         )
+    if name == "orbit":
+        decay, spin, a, b = (number(v) for v in (0.5, 1.5, 1.0, 0.5))
+        speed = spin * (1 + t) * (X**2 + x[1] ** 2)
+        s = sp.Symbol("s")
+        radius2 = (a**2 + b**2) * sp.exp(-2 * decay * s)
+        angle = sp.integrate(spin * (1 + s) * radius2, (s, 0, t))
+        c, z = sp.cos(angle), sp.sin(angle)
+        return Symbols(
+            [-decay * X - speed * x[1], -decay * x[1] + speed * X],
+            [[sp.Integer(0)]] * 2,
+            [sp.exp(-decay * t) * (a * c - b * z), sp.exp(-decay * t) * (a * z + b * c)],
+        )
     if name == "oscillator":
         real = -number(0.2) - number(0.7) ** 2 / 2
         return spiral_symbols((str(real), "1"), [("0", "7/10")], (1, 0))
@@ -199,7 +211,12 @@ def test_both_calculi_describe_the_same_process(name: str) -> None:
     points = torch.rand(3, 5, d, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     points = 1.6 * points - 0.8  # inside (-1, 1), where every field is defined
     for time in (0.0, 0.7, torch.tensor(0.7, dtype=torch.float64)):
-        g = torch.as_tensor(problem.diffusion(time, points))
+        silent = torch.zeros(3, 5, d, m, dtype=torch.float64)
+        g = (
+            silent
+            if problem.diffusion is None
+            else torch.as_tensor(problem.diffusion(time, points))
+        )
         g = torch.diag_embed(g) if g.ndim == points.ndim else g
         g = g.expand(3, 5, d, m)
         for calculus, f in wanted.items():
@@ -284,6 +301,7 @@ EXPANDED = {
     ("hyperbolic", "asinh"): lambda s: inside(s[0]),
     ("hyperbolic", "mean"): lambda s: s[0].rewrite(sp.exp),
     ("fading", "mean"): lambda s: s[0],
+    ("orbit", "first"): lambda s: s[0],
     ("fading", "second moment"): lambda s: s[0] ** 2,
     ("growth", "mean"): lambda s: s[0],
     ("growth", "second moment"): lambda s: sp.powsimp(s[0] ** 2),
@@ -480,8 +498,10 @@ def test_the_noise_class_is_the_true_one(name: str) -> None:
     constant = all(not e.has(*x) for row in form.diffusion for e in row)
     cross = all(form.diffusion[i][k] == 0 for i in range(d) for k in range(m) if i != k)
     own = all(not form.diffusion[i][i].has(*(set(x) - {x[i]})) for i in range(min(d, m)))
+    silent = all(e == 0 for row in form.diffusion for e in row)
     truth = {
-        "additive": constant,
+        "none": silent,
+        "additive": constant and not silent,
         "scalar": m == 1 and not constant,
         "diagonal": d == m and cross and own and not constant,
         "commutative": commute and m > 1 and not cross and not constant,
@@ -497,6 +517,7 @@ def test_every_noise_class_is_in_the_library() -> None:
         "diagonal",
         "commutative",
         "general",
+        "none",
     }
     assert any(p.noise == "general" and p.channels >= 3 for p in problems.library.values())
 

@@ -24,8 +24,19 @@ class Reference:
         """The new value and all stage values, from the primitives' values of this step."""
         self.x, self.t, self.h, self.noise = x, t, h, noise
         self.memory = memory or {}
-        self.values = {}
-        new = x.copy()
+        self.values, self.before = {}, None
+        if not self.tableau.implicit:
+            return self.output(), self.values
+        # Implicit stages by plain iteration, from the value at the start of the step.
+        self.before = {}
+        for _ in range(200):
+            self.values = {}
+            new = self.output()
+            self.before = self.values
+        return new, self.values
+
+    def output(self):
+        new = self.x.copy()
         for output in self.tableau.outputs:
             block = self.tableau.block(output.source)
             for j, weight in output.entries():
@@ -39,7 +50,7 @@ class Reference:
                     else:
                         variable = self.variable(output.label, l, None, one=l)
                     new = new + float(weight) * variable * self.value(block, j, source)
-        return new, self.values
+        return new
 
     def instances(self, block):
         """Index tuples of a block's values: (channel or None,) or (channel, partner)."""
@@ -55,6 +66,9 @@ class Reference:
             return self.memory[block.remembers, stage, index]
         key = (block.name, stage, index)
         if key not in self.values:
+            if self.before is not None:
+                # An iteration reads the values of the one before; the first one, those at x.
+                self.values[key] = self.before.get(key, self.field(block, stage, index, self.x))
             target = index if block.replication != "once" else (None,)
             state = self.x.copy()
             for c in self.tableau.couplings:
@@ -70,12 +84,12 @@ class Reference:
                         one = l[0] if l[0] is not None else target[0]
                         variable = self.variable(c.label, l[0], target[0], one=one)
                         state = state + float(weight) * variable * self.value(source, j, l)
-            time = self.t + float(block.nodes[stage]) * self.h
-            value = (
-                self.f(time, state) if block.colour == "drift" else self.g(time, state)[:, index[0]]
-            )
-            self.values[key] = value
+            self.values[key] = self.field(block, stage, index, state)
         return self.values[key]
+
+    def field(self, block, stage, index, state):
+        time = self.t + float(block.nodes[stage]) * self.h
+        return self.f(time, state) if block.colour == "drift" else self.g(time, state)[:, index[0]]
 
     def variable(self, label, inner, outer, one):
         """The value of a label: `one` is the channel of a one-index label."""

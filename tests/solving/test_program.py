@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -56,8 +58,11 @@ def draw_noise(steps, h, seed):
     return {
         "W": rng.normal(size=shape) * h**0.5,
         "H": rng.normal(size=shape) * (h / 12) ** 0.5,
+        "K": rng.normal(size=shape) * (h / 720) ** 0.5,
         "A": a - a.swapaxes(-1, -2),
         "theta": rng.choice([-1, 0, 0, 0, 0, 1], size=shape) * (3 * h) ** 0.5,
+        "xi": rng.choice([-1.0, 1.0], size=shape)
+        * np.sqrt((2 + rng.choice([-1, 1], size=shape) * 3**0.5) * h),
         "sign": rng.choice([-1.0, 1.0], size=shape),
         "eta": rng.choice([-1.0, 1.0], size=(steps, BATCH, 1)),
     }
@@ -121,13 +126,14 @@ def general_tableaux(draw):
     return Tableau("drawn", blocks, couplings, outputs)
 
 
-def compare(tableau, noise_class="general", steps=2, h=0.1, g=(g_torch, g_numpy), seed=1):
+def compare(tableau, noise_class="general", steps=2, h=0.1, g=(g_torch, g_numpy), seed=1, m=M):
     noise = draw_noise(steps, h, seed)
+    noise = {n: v[..., :m, :m] if n == "A" else v[..., :m] for n, v in noise.items()}
     y0 = _rng.normal(size=(BATCH, D))
     sde = SDE(f_torch, g[0], noise=noise_class, calculus=tableau.calculus)
     grid = [0.2 + h * n for n in range(steps + 1)]
     solution = solve(
-        sde, torch.tensor(y0), grid, method=tableau, path=FixedNoise(noise, (BATCH,), (M,))
+        sde, torch.tensor(y0), grid, method=tableau, path=FixedNoise(noise, (BATCH,), (m,))
     )
     for b in range(BATCH):
         x, memory = y0[b], {}
@@ -137,13 +143,17 @@ def compare(tableau, noise_class="general", steps=2, h=0.1, g=(g_torch, g_numpy)
             method = tableau.start if tableau.start is not None and n == 0 else tableau
             if "r" in {str(s) for s in method.free_symbols}:
                 method = method.substitute({"r": 1})
-            x, memory = Reference(method, f_numpy, g[1], M)(x, grid[n], h, here, memory)
+            x, memory = Reference(method, f_numpy, g[1], m)(x, grid[n], h, here, memory)
         np.testing.assert_allclose(solution.y[-1, b].numpy(), x, rtol=1e-10, atol=1e-10)
 
 
 @given(general_tableaux())
 def test_the_program_of_any_tableau_equals_the_tableau_word_by_word(tableau):
     compare(tableau)
+
+
+def g_torch_scalar(t, y):
+    return g_torch(t, y)[..., 0]
 
 
 def g_diagonal(t, y):
@@ -162,51 +172,52 @@ def test_diagonal_noise_equals_the_same_noise_as_a_matrix(tableau):
 @pytest.mark.parametrize("name", sorted(catalogue))
 def test_every_method_of_the_catalogue_equals_its_tableau_word_by_word(name):
     tableau = catalogue[name]
+    along = np.array([1.0, 0.5, -0.4]) / 2
     fields = {
         "general": (g_torch, g_numpy),
+        "commutative": (  # all columns along one direction, so that they commute
+            lambda t, y: (torch.sin(y.sum(-1) + t)[..., None, None] * torch.tensor(along)).expand(
+                *y.shape, M
+            ),
+            lambda t, x: np.tile(np.sin(x.sum() + t) * along, (D, 1)),
+        ),
+        "scalar": (g_torch_scalar, lambda t, x: g_numpy(t, x)[:, :1]),
         "diagonal": (g_diagonal, g_diagonal_matrix),
         "additive": (
             lambda t, y: torch.cos(torch.tensor(A_G[0]) + t).expand(*y.shape, M),
             lambda t, x: np.cos(A_G[0] + t),
         ),
+        "none": (None, None),
     }
-    compare(tableau, tableau.noise, steps=3, g=fields[tableau.noise])
+    m = 1 if tableau.noise in ("scalar", "none") else M
+    compare(tableau, tableau.noise, steps=3, g=fields[tableau.noise], m=m)
 
 
-#: Evaluations of (f, g) for one step of one path with diagonal (or additive) noise: the method's own
-#: minimum, as counted by hand from its formula.
-MINIMUM = {
-    "EM": (1, 1),
-    "EulerHeun": (1, 2),
-    "Heun": (2, 2),
-    "Midpoint": (2, 2),
-    "DFMilstein": (1, 2),
-    "DFMilsteinStratonovich": (1, 3),
-    "SRIW1": (2, 4),
-    "SRIW2": (3, 4),
-    "SOSRI": (4, 4),
-    "SRID1": (2, 4),
-    "SRA1": (2, 2),
-    "SRA2": (2, 2),
-    "SRA3": (3, 2),
-    "SOSRA": (3, 3),
-    "SEA": (1, 1),
-    "ShARK": (2, 1),
-    "RI6": (2, 3),
-    "RID1": (2, 3),
-    "RS2": (3, 4),
-    "ScoreDifference": (2, 1),
-    "OneStage": (2, 1),
-    "OneStageStored": (1, 1),
-    "TwoStep": (1, 1),
-}
+def counted_by_hand():
+    """The rows of docs/evaluations.md: name -> (f, g, f with m channels, g with m channels)."""
+    lines = (Path(__file__).parents[2] / "docs" / "evaluations.md").read_text().splitlines()
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines if "|" in line]
+    return {name: counts for name, *counts in cells[2:]}
 
 
-@pytest.mark.parametrize("name", sorted(MINIMUM))
+MINIMUM = counted_by_hand()
+
+
+def formula(text, m):
+    """A count such as ``1 + 4m``."""
+    terms = [term.strip() for term in text.split("+")]
+    return sum(int(t[:-1] or 1) * m if t.endswith("m") else int(t) for t in terms)
+
+
+def test_every_method_has_been_counted_by_hand():
+    assert set(MINIMUM) == set(catalogue)
+
+
+@pytest.mark.parametrize("name", sorted(catalogue))
 def test_f_and_g_are_called_no_more_often_than_the_method_needs(name):
     calls = {"f": 0, "g": 0}
     tableau = catalogue[name]
-    additive = tableau.noise == "additive"
+    noise = tableau.noise if tableau.noise in ("additive", "scalar", "none") else "diagonal"
 
     def f(t, y):
         calls["f"] += 1
@@ -214,19 +225,66 @@ def test_f_and_g_are_called_no_more_often_than_the_method_needs(name):
 
     def g(t, y):
         calls["g"] += 1
-        return torch.ones_like(y) if additive else torch.sin(y)
+        return torch.ones_like(y) if noise == "additive" else torch.sin(y)
 
-    sde = SDE(f, g, noise="additive" if additive else "diagonal", calculus=tableau.calculus)
+    sde = SDE(f, None if noise == "none" else g, noise=noise, calculus=tableau.calculus)
+    minimum = [int(n) for n in MINIMUM[name][:2]]
     counts = []
     for steps in (2, 5):
         calls.update(f=0, g=0)
-        solution = solve(sde, torch.ones(4, 2), [0.0, 1.0], steps=steps, method=name)
+        y0 = torch.full((4, 1 if uses_pairs(tableau) else 2), 0.5)
+        solution = solve(sde, y0, [0.0, 0.5], steps=steps, method=name)
         counts.append((calls["f"], calls["g"]))
         first = 1 if tableau.start is not None else 0
-        assert calls["f"] == solution.stats.f_evaluations == steps * MINIMUM[name][0] + first
-        assert solution.stats.g_evaluations == steps * MINIMUM[name][1]
-    # g is also looked at once, at the door, whatever the number of steps.
-    assert counts[1][1] - counts[0][1] == 3 * MINIMUM[name][1]
+        assert calls["f"] >= solution.stats.f_evaluations
+        if tableau.implicit:
+            # Beyond its stages, an iteration costs one evaluation of each of them, and a Jacobian.
+            assert solution.stats.newton_iterations >= steps
+            continue
+        assert calls["f"] == solution.stats.f_evaluations == steps * minimum[0] + first
+        assert solution.stats.g_evaluations == steps * minimum[1]
+    # g is also looked at a few times, at the door, whatever the number of steps.
+    if not tableau.implicit:
+        assert counts[1][1] - counts[0][1] == 3 * minimum[1]
+
+
+def uses_pairs(tableau):
+    """Whether elementwise noise becomes a matrix, where each channel is a state."""
+    return any(
+        b.replication == "pair" or (b.replication == "channel" and b.colour == "drift")
+        for b in tableau.blocks
+    )
+
+
+@pytest.mark.parametrize(
+    "name", sorted(n for n, t in catalogue.items() if t.noise in ("general", "commutative"))
+)
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_with_m_channels_no_more_states_are_evaluated_than_the_method_needs(name, m):
+    tableau = catalogue[name]
+    program = lower(tableau, matrix=True, additive=False)
+    for drift, text in zip((True, False), MINIMUM[name][2:]):
+        assert program.count(drift=drift, channels=m) == formula(text, m)
+    if tableau.implicit:
+        return
+    states = {"f": 0, "g": 0}
+
+    def f(t, y):
+        states["f"] += y[..., 0].numel()
+        return -y
+
+    def g(t, y):
+        states["g"] += y[..., 0].numel()
+        return torch.sin(y.sum(-1))[..., None, None].expand(*y.shape, m)
+
+    sde = SDE(f, g, noise=tableau.noise, calculus=tableau.calculus)
+    seen = []
+    for steps in (1, 3):
+        states.update(f=0, g=0)
+        solve(sde, torch.ones(5, 2), [0.0, 0.1], steps=steps, method=name)
+        seen.append(dict(states))
+    for which, text in zip("fg", MINIMUM[name][2:]):
+        assert seen[1][which] - seen[0][which] == 2 * 5 * formula(text, m)
 
 
 def test_a_general_method_evaluates_all_channels_of_a_stage_in_one_call():

@@ -29,10 +29,16 @@ def problem_for(name, dtype=torch.float64):
     def general(t, y):
         return torch.stack([torch.cos(y), torch.sin(y).flip(-1) * (1 + t)], dim=-1) / 2
 
+    def parallel(t, y):  # all columns along one direction, so that they commute
+        return (torch.cos(y.sum(-1) + t)[..., None, None] * mix[0]).expand(*y.shape, 2) / 2
+
     g = {
         "general": general,
+        "commutative": parallel,
         "diagonal": lambda t, y: torch.cos(y + t) / 2,
+        "scalar": lambda t, y: torch.sin(y.flip(-1) + t) / 2,
         "additive": lambda t, y: (0.5 + 0.1 * t) * torch.ones_like(y),
+        "none": None,
     }[tableau.noise]
     return SDE(f, g, noise=tableau.noise, calculus=tableau.calculus)
 
@@ -46,7 +52,7 @@ def start(*batch, dtype=torch.float64):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_any_split_of_a_batch_reproduces_the_whole_bit_for_bit(name, dtype):
     sde, y0 = problem_for(name, dtype), start(6, dtype=dtype)
-    path = "grid" if catalogue[name].primitives & {"theta", "eta"} else "tree"
+    path = "tree" if catalogue[name].primitives <= {"W", "H"} else "grid"
     options = {"method": name, "steps": 5, "seed": 11, "path": path}
     whole = solve(sde, y0, [0.0, 1.0], **options)
     parts = [
@@ -221,10 +227,15 @@ def test_gradients_reach_the_start_the_parameters_and_the_times(name):
             if noise == "additive":
                 return b * (1 + time)
             value = torch.sin(b * y + time)
+            if noise == "commutative":  # along one direction
+                return torch.sin(b * y.sum(-1) + time)[..., None, None].expand(*y.shape, 2)
             return torch.stack([value, value.flip(-1)], -1) if noise == "general" else value
 
         sde = SDE(
-            lambda time, y: a * torch.cos(y) + time, g, noise=noise, calculus=tableau.calculus
+            lambda time, y: a * torch.cos(b * y) + time,
+            None if noise == "none" else g,
+            noise=noise,
+            calculus=tableau.calculus,
         )
         return solve(sde, y0, t, method=name, steps=3, seed=4).y[-1]
 
@@ -289,21 +300,26 @@ def test_wrong_methods_are_refused_with_the_ones_that_fit():
     refused("unknown method 'SRIW'; did you mean 'SRIW", method="SRIW")
     refused("method must be a name or a Tableau, got int", method=3)
     refused(
-        "meant for additive noise .* on diagonal noise; methods for it are .*EM, ", method="SRA1"
+        "meant for additive noise .* on diagonal noise; for it take SRID1 or W2F1, and those that "
+        "`python -m sdeint methods --noise diagonal --calculus ito` lists",
+        method="SRA1",
     )
     general = SDE(lambda t, y: y, lambda t, y: torch.stack([y, y], -1), noise="general")
     refused(
-        "'SRIW1' is meant for diagonal noise .* general noise; methods .* RID1, EM, RI6",
+        "'SRIW1' is meant for diagonal noise .* general noise; for it take MilsteinGeneral or W2F1",
         general,
         method="SRIW1",
     )
     strat = SDE(GBM.f, GBM.g, calculus="stratonovich")
-    refused("converges to the Ito solution, but the problem is Stratonovich; .* EulerHeun", strat)
+    refused(
+        "converges to the Ito solution, but the problem is Stratonovich; for it take SlowRK or",
+        strat,
+    )
     refused("converges to the Stratonovich solution, but the problem is Ito", method="Heun")
     family = Tableau.rk("family", [[0, 0], ["a", 0]], ["1-b", "b"])
     refused("is a family: fix a, b with", method=family)
-    implicit = Tableau.rk("theta", [[1]], [1], implicit=True)
-    refused("'theta' is implicit", method=implicit)
+    quiet = Tableau.rk("rk", [[0]], [1])
+    refused("'rk' has no noise stages; for it take SRID1", method=quiet)
 
 
 def test_an_additive_problem_takes_methods_of_either_calculus():
@@ -437,24 +453,34 @@ def test_the_result_says_what_was_done():
 
 
 @pytest.mark.parametrize(
-    ("name", "peer", "calculus"),
+    ("name", "peer", "calculus", "noise"),
     [
-        ("EM", "euler", "ito"),
-        ("Heun", "heun", "stratonovich"),
-        ("Midpoint", "midpoint", "stratonovich"),
-        ("EulerHeun", "euler_heun", "stratonovich"),
+        ("EM", "euler", "ito", "diagonal"),
+        ("EM", "euler", "ito", "additive"),
+        ("DFMilstein", "milstein", "ito", "diagonal"),
+        ("SRIW2", "srk", "ito", "diagonal"),
+        ("SRA1", "srk", "ito", "additive"),
+        ("Heun", "heun", "stratonovich", "diagonal"),
+        ("Midpoint", "midpoint", "stratonovich", "diagonal"),
+        ("Midpoint", "midpoint", "stratonovich", "general"),
+        ("EulerHeun", "euler_heun", "stratonovich", "diagonal"),
+        ("EulerHeun", "euler_heun", "stratonovich", "general"),
     ],
 )
-def test_torchsde_on_the_same_path_gives_the_same_numbers(name, peer, calculus):
-    torchsde = pytest.importorskip("torchsde")
+def test_torchsde_on_the_same_path_gives_the_same_numbers(name, peer, calculus, noise):
+    import torchsde
+
     y0 = start(8)
     path = TreePath(9, (8,), (2,), t0=0.0, t1=1.0, dtype=torch.float64)
 
     class Noise(torchsde.BaseBrownian):
-        dtype, device, shape, levy_area_approximation = torch.float64, y0.device, (8, 2), "none"
+        dtype, device, shape = torch.float64, y0.device, (8, 2)
+        levy_area_approximation = "space-time"
 
         def __call__(self, ta, tb=None, return_U=False, return_A=False):
-            return path.increment(float(ta), float(tb), ["W"])["W"]
+            drawn = path.increment(float(ta), float(tb), ["W", "H"])
+            time_integral = float(tb - ta) * (drawn["W"] / 2 + drawn["H"])
+            return (drawn["W"], time_integral) if return_U else drawn["W"]
 
         def __repr__(self):
             return "Noise()"
@@ -463,19 +489,28 @@ def test_torchsde_on_the_same_path_gives_the_same_numbers(name, peer, calculus):
             raise AttributeError
 
     class Peer:
-        noise_type, sde_type = "diagonal", calculus
+        noise_type, sde_type = noise, calculus
 
         def f(self, t, y):
             return torch.sin(y)
 
         def g(self, t, y):
-            return torch.cos(y + t)
+            if noise == "diagonal":  # torchsde evaluates the stage of its Milstein at the old time
+                return torch.cos(y + (0 if peer == "milstein" else t))
+            level = 1 + t if noise == "additive" else torch.cos(y.flip(-1) + t)[..., None]
+            return level * y0.new_tensor([[1.0, 0.3], [-0.4, 0.8]]).expand(*y.shape, 2)
 
     theirs = torchsde.sdeint(
-        Peer(), y0, torch.tensor([0.0, 0.5, 1.0]).double(), bm=Noise(), method=peer, dt=1 / 16
+        Peer(),
+        y0,
+        torch.tensor([0.0, 0.5, 1.0]).double(),
+        bm=Noise(),
+        method=peer,
+        dt=1 / 16,
+        options={"grad_free": True} if peer == "milstein" else {},
     )
     ours = solve(
-        SDE(Peer().f, Peer().g, calculus=calculus),
+        SDE(Peer().f, Peer().g, noise=noise, calculus=calculus),
         y0,
         [0.0, 0.5, 1.0],
         steps=16,

@@ -76,19 +76,20 @@ def test_methods_of_the_catalogue_have_the_orders_that_they_claim(
 @pytest.mark.parametrize("kind", ["strong", "weak"])
 def test_a_method_without_noise_has_the_order_of_the_ordinary_equation(kind: str) -> None:
     (study,) = assert_order(RK4, **{kind: 4}).studies
-    assert study.problem == "whirl"
+    assert study.problem == "orbit"
     with pytest.raises(AssertionError, match=r"Proof: its .* order is 4"):
         assert_order(RK4, **{kind: 5})
 
 
-def test_an_implicit_method_is_measured_without_the_engine() -> None:
+def test_an_implicit_method_is_proved_and_measured() -> None:
     midpoint = Tableau.shared(
         "implicit midpoint", A=[["1/2"]], b=[1], calculus="stratonovich", implicit=True
     )
-    (study,) = assert_order(midpoint, weak=1).studies
-    assert study.paths == 0
-    with pytest.raises(ProblemError, match="explicit methods only"):
-        assert_order(midpoint, strong="1/2")
+    linear, local = assert_order(midpoint, weak=1, noise="commutative").studies
+    assert linear.kind == "moments"
+    assert local.paths == 0
+    with pytest.raises(AssertionError, match="Proof: its weak order is 1"):
+        assert_order(midpoint, weak=2)
 
 
 @pytest.mark.parametrize("name", ["EM", "Heun", "SRIW1", "SRIW2", "RI6", "RS2", "SRA1", "SEA"])

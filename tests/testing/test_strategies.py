@@ -43,13 +43,13 @@ def test_drawn_tableaux_are_read_back_as_they_were_written(family: str, tmp_path
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_drawn_tableaux_are_explicit_rational_and_run(family: str) -> None:
-    noise = {"sra": "additive", "sri": "diagonal"}.get(family, "general")
+    noise = {"sra": "additive", "sri": "diagonal", "rk": "none"}.get(family, "general")
 
     @settings(max_examples=25)
     @given(st.data())
     def law(data: st.DataObject) -> None:
         tableau = data.draw(tableaux_of(family, stages=(1, 2)))
-        case = data.draw(sdes(noise, tableau.calculus, d=2, m=2))
+        case = data.draw(sdes(noise, tableau.calculus, d=2, m=None if family == "rk" else 2))
         assert not tableau.implicit
         assert all(e.is_Rational for c in tableau.couplings for _, _, e in c.entries())
         solution = sdeint.solve(case.sde, case.start(2), (0.0, 1 / 64), method=tableau, steps=1)

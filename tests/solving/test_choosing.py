@@ -1,0 +1,75 @@
+"""``method="auto"`` picks what the decision table says, and the table says what is best."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sdeint import SDE, ProblemError, solve
+from sdeint.choosing import DECISIONS, PURPOSES, choose
+from sdeint.method_table import select
+from tableaux import NOISE_CLASSES, catalogue
+
+CASES = [
+    (purpose, noise, calculus)
+    for purpose in PURPOSES
+    for noise in NOISE_CLASSES
+    for calculus in ("ito", "stratonovich")
+]
+
+
+@pytest.mark.parametrize(("purpose", "noise", "calculus"), CASES)
+def test_every_choice_has_the_highest_order_of_the_explicit_methods(purpose, noise, calculus):
+    which = PURPOSES.index(purpose)
+    picked = catalogue[choose(noise, calculus, purpose).method]
+    assert not picked.implicit
+    assert picked.accepts(noise)
+    assert noise in ("additive", "none") or picked.calculus == calculus
+    others = select(noise=noise, calculus=calculus, implicit=False)
+    highest = max(t.claimed(noise)[which] or 0 for t in others)
+    assert picked.claimed(noise)[which] == highest
+
+
+def test_the_table_has_a_line_for_every_case_and_no_other():
+    asked = {(p, n, "both" if n in ("additive", "none") else c) for p, n, c in CASES}
+    assert set(DECISIONS) == asked
+
+
+def test_a_solve_says_what_it_picked_and_why():
+    sde = SDE(lambda t, y: -y, lambda t, y: torch.sin(y))
+    solution = solve(sde, torch.ones(4, 2), [0.0, 1.0], steps=2, method="auto")
+    assert solution.stats.method == choose(sde).method
+    assert "auto: strong order 3/2 for diagonal Ito noise" in repr(solution)
+    named = solve(sde, torch.ones(4, 2), [0.0, 1.0], steps=2, method=solution.stats.method)
+    assert torch.equal(named.y, solution.y)
+    assert not named.stats.chosen
+
+
+def test_a_given_path_is_followed_even_where_only_moments_matter():
+    sde = SDE(lambda t, y: -y, lambda t, y: torch.sin(y))
+    options = {"steps": 4, "method": "auto", "purpose": "moments"}
+    free = solve(sde, torch.ones(4, 2), [0.0, 1.0], **options)
+    followed = solve(sde, torch.ones(4, 2), [0.0, 1.0], path="tree", **options)
+    assert {"theta", "sign", "xi", "eta"} & catalogue[free.stats.method].primitives
+    assert followed.stats.method == choose(sde).method
+
+
+def test_what_cannot_be_chosen_for_is_refused_with_what_can():
+    with pytest.raises(ProblemError, match="diagonal"):
+        choose("diagnal")
+    with pytest.raises(ProblemError, match="stratonovich"):
+        choose("diagonal", "strato")
+    with pytest.raises(ProblemError, match="moments"):
+        choose("diagonal", purpose="moment")
+
+
+def test_methods_are_selected_by_noise_calculus_order_and_cost():
+    found = select(noise="diagonal", calculus="ito", strong="3/2", most=6)
+    assert {"SRID1", "SRIW1"} <= {t.name for t in found}
+    assert all(t.claimed("diagonal")[0] >= 1.5 for t in found)
+    assert all(t.implicit for t in select(implicit=True))
+    # Additive noise is the same in both calculi.
+    both = [select(noise="additive", calculus=c) for c in ("ito", "stratonovich")]
+    assert both[0] == both[1]
+    with pytest.raises(ValueError, match="general"):
+        select(noise="generel")
