@@ -37,7 +37,8 @@ def gmres(
     cycles : int
         Number of restarts at most; what is reached then is returned.
     """
-    x = torch.zeros_like(b)
+    # Not finite where b is not: such a system has no solution to return.
+    x = 0 * b
     goal = tolerance * torch.linalg.vector_norm(b, dim=-1)
     residual = b
     for cycle in range(cycles):
@@ -67,9 +68,6 @@ def _cycle(
             w = w - v * h[..., None]
             column.append(h)
         below = torch.linalg.vector_norm(w, dim=-1)
-        # What rounding leaves of a vector in the space is no new direction.
-        scale = torch.stack([*column, below], -1).abs().amax(-1)
-        below = torch.where(below > 64 * torch.finfo(w.dtype).eps * scale, below, 0.0)
         basis.append(_ratio(w, below[..., None]))
         for i, (c, s) in enumerate(rotations):
             column[i], column[i + 1 : i + 2] = (
@@ -81,9 +79,11 @@ def _cycle(
         rotations.append((c, s))
         column[-1] = radius
         columns.append(column)
-        right.append(-s * right[-1])
-        right[-2] = c * right[-2]
-        if not bool((right[-1].abs() > goal).any()):
+        left = -s * right[-1]
+        right[-1] = c * right[-1]
+        # A system that has converged is left alone: nothing remains for further directions.
+        right.append(torch.where(left.abs() > goal, left, 0.0))
+        if not bool(right[-1].any()):
             break
     weights: list[Tensor] = []
     for i in reversed(range(len(columns))):

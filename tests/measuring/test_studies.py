@@ -13,6 +13,7 @@ import torch
 
 import sdeint
 from sdeint import convergence, problems
+from sdeint.convergence.linear_moments import Outcomes
 from tableaux import catalogue
 
 
@@ -176,6 +177,22 @@ def test_sampled_expectations_are_the_enumerated_ones() -> None:
     study = convergence.weak(problem, "EM", steps=(2,), paths=100_000, confidence=1 - 1e-8)
     assert study.lower[0] <= wanted <= study.upper[0]
     assert study.upper[0] - study.lower[0] < 0.6 * wanted
+
+
+def test_enumerated_levy_areas_have_their_moments_given_the_path() -> None:
+    """In a step of length 1, 12 E[A_kl A_kn | W] = W_l W_n, and 1 + W_k^2 more where n is l."""
+    path = Outcomes(frozenset({"W", "A"}), channels=3, copies=1, nodes=5)
+    W, A = path.values["W"], path.values["A"]
+
+    def mean(values: torch.Tensor) -> float:
+        return float(path.weights @ values)
+
+    assert torch.equal(A, -A.transpose(-2, -1))
+    assert mean(A[:, 0, 1]) == pytest.approx(0, abs=1e-14)
+    assert mean(A[:, 0, 1] ** 2) == pytest.approx(1 / 4)
+    assert mean(W[:, 0] ** 2 * A[:, 0, 1] ** 2) == pytest.approx((1 + 3 + 1) / 12)
+    assert mean(A[:, 0, 1] * A[:, 0, 2]) == pytest.approx(0, abs=1e-14)
+    assert mean(W[:, 1] * W[:, 2] * A[:, 0, 1] * A[:, 0, 2]) == pytest.approx(1 / 12)
 
 
 def test_enumeration_does_not_depend_on_the_number_of_nodes() -> None:

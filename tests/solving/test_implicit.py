@@ -86,6 +86,21 @@ def test_all_structures_solve_the_same_equations() -> None:
         assert torch.allclose(runs[0], other, rtol=1e-9)
 
 
+@pytest.mark.parametrize("structure", ["dense", "diagonal"])
+def test_coupled_linear_stages_take_one_newton_step_and_one_that_confirms_it(
+    structure: str,
+) -> None:
+    rates = torch.tensor([-4.0, -1.0, 0.5], dtype=DOUBLE)
+    y0 = torch.tensor([[1.0, -2.0, 3.0]], dtype=DOUBLE)
+    solution = solve(
+        SDE(lambda t, y: rates * y), y0, [0.0, 0.5], steps=1, method=GAUSS, newton=Newton(structure)
+    )
+    z = rates / 2
+    expected = (1 + z / 2 + z**2 / 12) / (1 - z / 2 + z**2 / 12) * y0
+    assert torch.allclose(solution.y[-1], expected, rtol=1e-12)
+    assert solution.stats.newton_iterations == 2
+
+
 def test_coupled_implicit_stages_are_solved_together() -> None:
     program = lower(GAUSS, matrix=False, additive=False)
     assert program.clusters == ((0, 2),)
@@ -131,7 +146,8 @@ def test_the_implicit_midpoint_rule_keeps_quadratic_invariants_of_a_stratonovich
 
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_gradients_pass_through_the_solution_of_the_stages(structure: str) -> None:
-    mix = 0.0 if structure == "diagonal" else 1.0
+    # Not symmetric: the gradient needs the transpose of the Jacobian.
+    mix = torch.tensor([0.0, 0.0] if structure == "diagonal" else [2.0, 0.5], dtype=DOUBLE)
 
     def run(y0, rate, end):
         sde = SDE(
@@ -154,7 +170,8 @@ def test_gradients_pass_through_the_solution_of_the_stages(structure: str) -> No
 @given(cut=st.integers(1, 6))
 def test_a_path_is_solved_alike_in_any_batch(structure: str, cut: int) -> None:
     sde = SDE(lambda t, y: -50 * y**3, lambda t, y: 0.5 * torch.cos(y))
-    y0 = torch.linspace(-3, 3, 14).reshape(7, 2)
+    # The paths far from 0 take more iterations, so that the others converge before them.
+    y0 = torch.linspace(0, 3, 14).reshape(7, 2)
     newton = Newton(jacobian=structure)
     options = {"steps": 5, "method": theta(), "newton": newton, "seed": 3}
     whole = solve(sde, y0, [0.0, 1.0], **options).y
@@ -165,12 +182,13 @@ def test_a_path_is_solved_alike_in_any_batch(structure: str, cut: int) -> None:
     assert torch.equal(whole, torch.cat(parts, 1))
 
 
-def test_decreasing_time_is_solved_implicitly_too() -> None:
+@pytest.mark.parametrize("method", [GAUSS, theta()], ids=["Gauss", "trapezoid"])
+def test_decreasing_time_is_solved_implicitly_too(method: Tableau) -> None:
     sde = SDE(swirl)
     y0 = torch.tensor([[1.0, 0.5]], dtype=DOUBLE)
-    there = solve(sde, y0, [0.0, 1.0], steps=20, method=GAUSS).y[-1]
-    back = solve(sde, there, [1.0, 0.0], steps=20, method=GAUSS).y[-1]
-    # Gauss methods are symmetric: the way back is the inverse map, to the solver's tolerance.
+    there = solve(sde, y0, [0.0, 1.0], steps=20, method=method).y[-1]
+    back = solve(sde, there, [1.0, 0.0], steps=20, method=method).y[-1]
+    # Both are symmetric: the way back is the inverse map, to the solver's tolerance.
     assert torch.allclose(back, y0, atol=1e-9)
 
 
@@ -183,6 +201,17 @@ def test_stages_without_a_solution_are_reported_with_step_time_and_paths() -> No
         solve(SDE(f), y0, [0.0, 2.0], steps=2, method=theta("1"))
     assert caught.value.paths == [(1,), (3,)]
     assert caught.value.count == 2
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_drift_that_is_not_finite_is_reported_with_its_path(structure: str) -> None:
+    y0 = torch.tensor([[1.0, 2.0], [-1.0, 1.0]], dtype=DOUBLE)
+    with pytest.raises(StageError) as caught:
+        solve(
+            SDE(lambda t, y: torch.sqrt(y)), y0, [0.0, 1.0], steps=2, method=theta("1"),
+            newton=Newton(structure),
+        )  # fmt: skip
+    assert caught.value.paths == [(1,)]
 
 
 def test_settings_of_the_solver_are_checked() -> None:
@@ -235,3 +264,25 @@ def test_gmres_solves_what_it_is_given(seed: int, n: int) -> None:
     x = gmres(lambda v: (matrix @ v[..., None])[..., 0], b, tolerance=1e-12, restart=5, cycles=200)
     assert np.allclose((matrix @ x[..., None])[..., 0], b, atol=1e-10)
     assert bool((x[1] == 0).all())
+
+
+def test_gmres_leaves_alone_a_system_that_has_converged() -> None:
+    generator = torch.Generator().manual_seed(0)
+    n = 12
+    *b, u, v = torch.randn(5, n, dtype=DOUBLE, generator=generator)
+    right = torch.stack(b)
+    matrix = torch.randn(3, n, n, dtype=DOUBLE, generator=generator) + 10 * torch.eye(n)
+    # The second is solved within two directions, the first within one space, the third in several.
+    matrix[0] += 40 * torch.eye(n)
+    matrix[1] = torch.eye(n) + torch.outer(u, v) / n
+
+    def solved(rows: slice) -> torch.Tensor:
+        return gmres(
+            lambda x: (matrix[rows] * x[..., None, :]).sum(-1),
+            right[rows],
+            tolerance=1e-6,
+            restart=8,
+        )
+
+    alone = [solved(slice(i, i + 1)) for i in range(3)]
+    assert torch.equal(solved(slice(0, 3)), torch.cat(alone))

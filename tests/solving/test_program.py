@@ -152,6 +152,19 @@ def test_the_program_of_any_tableau_equals_the_tableau_word_by_word(tableau):
     compare(tableau)
 
 
+@pytest.mark.parametrize("label", ["I_k", "I_kl/sqrt(h)"])
+@pytest.mark.parametrize("selector", ["all", "own", "other", "less", "greater", "partner"])
+def test_a_stage_of_a_pair_depends_on_what_its_selector_says(selector, label):
+    compare(
+        Tableau(
+            "pairs",
+            (Block("g", "diffusion", (0,)), Block("pair", "diffusion", (0,), "pair")),
+            (Coupling("pair", "g", label, (("1/2",),), selector),),
+            (Output("pair", "I_k", (1,)),),
+        )
+    )
+
+
 def g_torch_scalar(t, y):
     return g_torch(t, y)[..., 0]
 

@@ -248,6 +248,12 @@ def test_an_unknown_method_is_a_key_error_with_near_names():
         catalogue["SRIW"]
 
 
+@pytest.mark.parametrize("name", ["EM(2)", "SROCK1(20, 1, 1, 1)"])
+def test_a_method_is_given_no_more_parameters_than_it_has(name):
+    with pytest.raises(KeyError, match="parameters; it has"):
+        catalogue[name]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
