@@ -29,6 +29,7 @@ __all__ = [
     "Contribution",
     "Evaluation",
     "Program",
+    "StepNumbers",
     "Weight",
     "evaluations",
     "lower",
@@ -40,16 +41,42 @@ Coefficient = float | Callable[[float], float]
 Monomial = tuple[tuple[str, str, int], ...]
 
 
+class StepNumbers:
+    """The deterministic numbers of a step: powers of its width, coefficients at its step ratio.
+
+    Parameters
+    ----------
+    h : float or tensor
+        Absolute value of the step; a 0-dimensional tensor where times carry a gradient.
+    ratio : float
+        Step ratio to the step before.
+    """
+
+    def __init__(self, h: Any, ratio: float) -> None:
+        self.h, self.ratio = h, ratio
+        self._powers: dict[float, Any] = {0: 1.0, 1: h}
+
+    def power(self, exponent: float) -> Any:
+        """|h|**exponent."""
+        if exponent not in self._powers:
+            self._powers[exponent] = self.h**exponent
+        return self._powers[exponent]
+
+    def coefficient(self, coefficient: Coefficient) -> Any:
+        """A number, or the value of a function of the step ratio."""
+        return coefficient(self.ratio) if callable(coefficient) else coefficient
+
+
 @dataclass(frozen=True)
 class Weight:
     """A polynomial: the sum of coefficient * |h|**power * monomial."""
 
     terms: tuple[tuple[Coefficient, float, Monomial], ...]
 
-    def resolve(self, powers: Callable[[float], Any], ratio: float) -> list[tuple[Any, Monomial]]:
+    def resolve(self, numbers: StepNumbers) -> list[tuple[Any, Monomial]]:
         """The numeric factor of each monomial for one step."""
         return [
-            ((c(ratio) if callable(c) else c) * powers(power), monomial)
+            (numbers.coefficient(c) * numbers.power(power), monomial)
             for c, power, monomial in self.terms
         ]
 

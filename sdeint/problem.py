@@ -80,6 +80,8 @@ class SDE:
         self.noise: str = noise
         self.calculus: str = calculus
         self.event_dims = event_dims
+        #: Compiled steps, by method and layout: kept as long as the equation is.
+        self.chunks: dict[Any, Any] = {}
 
     def __repr__(self) -> str:
         extra = "" if self.event_dims == 1 else f", event_dims={self.event_dims}"

@@ -26,6 +26,8 @@ class Stats:
         Newton iterations for implicit stages, all steps together.
     chosen : str
         Why this method, where ``method="auto"`` picked it; else empty.
+    compiled : bool
+        Whether steps were compiled.
     """
 
     method: str
@@ -35,6 +37,7 @@ class Stats:
     variables_drawn: int
     newton_iterations: int = 0
     chosen: str = ""
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Solution:
             f"y={tuple(self.y.shape)} {str(self.y.dtype).removeprefix('torch.')}, "
             f"{s.method}: {s.steps} steps, {s.f_evaluations} f and {s.g_evaluations} g evaluations"
             + (f", {s.newton_iterations} Newton iterations" if s.newton_iterations else "")
+            + (", compiled" if s.compiled else "")
             + (f"; auto: {s.chosen}" if s.chosen else "")
             + ")"
         )

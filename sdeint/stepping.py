@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from sdeint.diffusions import Columns, Product
-from sdeint.lowering import Contribution, Evaluation, Monomial, Program, Weight
+from sdeint.lowering import Contribution, Evaluation, Monomial, Program, StepNumbers, Weight
 from sdeint.newton import Newton, Unknowns
 from sdeint.problem import Field
 
@@ -74,8 +74,7 @@ class Stepper:
         self,
         y: Tensor,
         times: Sequence[Tensor],
-        h: Scalar,
-        ratio: float,
+        numbers: StepNumbers,
         noise: Mapping[str, Tensor],
         memory: Sequence[Tensor] = (),
     ) -> tuple[Tensor, list[Tensor]]:
@@ -86,15 +85,12 @@ class Stepper:
         y : tensor
         times : sequence of 0-dimensional tensors
             The time of each evaluation of the program.
-        h : float or tensor
-            Absolute value of the step.
-        ratio : float
-            Step ratio to the step before.
+        numbers : StepNumbers
         noise : mapping of primitive name to tensor
         memory : sequence of tensors
             What the step before kept.
         """
-        step = _Step(self, y, h, ratio, noise, memory)
+        step = _Step(self, y, numbers, noise, memory)
         for i, (evaluation, time) in enumerate(zip(self.program.evaluations, times)):
             if i in self.clusters:
                 step.solve(i, self.clusters[i], times)
@@ -109,15 +105,13 @@ class _Step:
         self,
         stepper: Stepper,
         y: Tensor,
-        h: Scalar,
-        ratio: float,
+        numbers: StepNumbers,
         noise: Mapping[str, Tensor],
         memory: Sequence[Tensor],
     ) -> None:
-        self.stepper, self.y, self.h, self.ratio = stepper, y, h, ratio
+        self.stepper, self.y, self.numbers = stepper, y, numbers
         self.noise, self.memory = noise, memory
         self.values: list[Tensor] = []
-        self._powers: dict[float, Scalar] = {}
         self._products: dict[tuple[Monomial, str], Tensor] = {}
         self._weights: dict[int, tuple[Scalar, Tensor | None]] = {}
 
@@ -125,13 +119,6 @@ class _Step:
         return self.values[source] if source >= 0 else self.memory[-1 - source]
 
     # ------------------------------------------------------------------ weights
-
-    def power(self, exponent: float) -> Scalar:
-        if exponent not in self._powers:
-            self._powers[exponent] = (
-                1.0 if exponent == 0 else self.h if exponent == 1 else self.h**exponent
-            )
-        return self._powers[exponent]
 
     def product(self, monomial: Monomial, axes: str) -> Tensor:
         """A product of primitives; `axes` is "k" (channel last) or "kl" (two channel axes)."""
@@ -154,7 +141,7 @@ class _Step:
             return self._weights[id(weight)]
         scalar: Scalar = 0.0
         tensor: Tensor | None = None
-        for factor, monomial in weight.resolve(self.power, self.ratio):
+        for factor, monomial in weight.resolve(self.numbers):
             if not monomial:
                 scalar = scalar + factor
             elif tensor is None:
@@ -371,7 +358,7 @@ class _MatrixSum:
 
     def add_product(self, c: Contribution, value: _Deferred) -> None:
         """All columns with a weight each; weights in proportion share one product."""
-        factors = c.weights[0].resolve(self.step.power, self.step.ratio)
+        factors = c.weights[0].resolve(self.step.numbers)
         if len(factors) == 1 and factors[0][1]:
             factor, monomial = factors[0]
             weight = self.step.product(monomial, "k")
@@ -438,7 +425,9 @@ class _MatrixSum:
         for weight in c.weights:
             scalar, tensor = self.step.weight(weight, "kl")
             parts.append(scalar if tensor is None else tensor + scalar)
-        before, after = _triangles(self.step.stepper.channels, self.step.y.device)
+        # A tracer would look through the cache, and warn that it does.
+        triangles = _triangles.__wrapped__ if torch.compiler.is_compiling() else _triangles
+        before, after = triangles(self.step.stepper.channels, self.step.y.device)
         less, equal, greater = (
             torch.as_tensor(p, dtype=self.step.y.dtype, device=self.step.y.device) for p in parts
         )

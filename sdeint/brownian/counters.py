@@ -72,7 +72,7 @@ class Lanes:
     def __init__(
         self, seed: int | Tensor, path_index: Tensor, channels: int, device: torch.device
     ) -> None:
-        self.paths, self.channels, self.device = len(path_index), channels, device
+        self.channels, self.device = channels, device
         self._key = _split(seed.view(1, -1, 1).to(device) if isinstance(seed, Tensor) else seed)
         index = path_index.view(1, -1, 1)
         self._path_low = (index & MASK).to(device)
@@ -90,8 +90,24 @@ class Lanes:
         part._path_low = self._path_low[:, paths]
         part._path_high = _cut(self._path_high, paths)
         part._channel = self._channel[..., channels]
-        part.paths, part.channels = part._path_low.shape[1], part._channel.shape[2]
+        part.channels = part._channel.shape[2]
         return part
+
+    @property
+    def paths(self) -> int:
+        """Number of paths."""
+        return self._path_low.shape[1]
+
+    def traceable(self) -> Lanes:
+        """The same lanes for compiled code: the key is data, so that one compilation serves all."""
+        lanes = self.part(slice(None), slice(None))
+        lanes._key = tuple(  # type: ignore[assignment]
+            word if isinstance(word, Tensor) else torch.tensor(word, device=self.device)
+            for word in self._key
+        )
+        # One compilation also serves any number of paths.
+        torch._dynamo.maybe_mark_dynamic(lanes._path_low, 1)
+        return lanes
 
     def counter_and_key(
         self, place: Tensor, tag: int

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sdeint.brownian import levy
 from sdeint.brownian.chen import ODD
-from sdeint.brownian.counters import SERIES_SHIFT, TAGS
-from sdeint.brownian.normals import standard_normals, words
+from sdeint.brownian.counters import SERIES_SHIFT, TAGS, Lanes
+from sdeint.brownian.normals import four_normals, four_words, standard_normals, words
 from sdeint.brownian.path import BrownianPath, checked_block, checked_grid
 
 # The nearest 32 bits come to 1/6: P(theta > 0) = THIRD / 2**32 = 1/6 + 7.8e-11, and the variance of
@@ -19,6 +19,7 @@ SIXTH = round(2**32 / 6)
 # The larger two of the four values of xi, of 31 bits: |xi| = sqrt((2 + sqrt(3)) h) with probability
 # (3 - sqrt(3))/6, else sqrt((2 - sqrt(3)) h).
 FAR = round(2**31 * (3 - 3**0.5) / 6)
+DISCRETE = ("theta", "xi", "sign", "eta")
 VARIANCE = {"W": 1.0, "H": 1.0 / 12.0, "K": 1.0 / 720.0, "theta": 3.0, "xi": 1.0}
 
 
@@ -123,16 +124,20 @@ class GridSteps:
         path = self.path
         if name == "A":
             return self._areas(first, count)
-        if name in ("theta", "xi", "sign", "eta"):
+        if name in DISCRETE:
             return self._discrete(name, first, count)
         standard = path._shaped(self._in_order(self._standard(name, first, count)))
         return standard * self._scale(name, first, count, standard.ndim)
 
-    def _scale(self, name: str, first: int, count: int, ndim: int) -> Tensor:
+    def scale(self, name: str, first: int, count: int) -> Tensor:
+        """What a variable's unit form is multiplied by in each step: float64 (count,)."""
+        if name in ("sign", "eta"):
+            return torch.ones(count, dtype=torch.float64, device=self.path.device)
         scale = torch.sqrt(self._width[first : first + count] * VARIANCE[name])
-        if name in ODD and self.decreasing:
-            scale = -scale
-        return scale.to(self.path.dtype).view(-1, *(1,) * (ndim - 1))
+        return -scale if name in ODD and self.decreasing else scale
+
+    def _scale(self, name: str, first: int, count: int, ndim: int) -> Tensor:
+        return self.scale(name, first, count).to(self.path.dtype).view(-1, *(1,) * (ndim - 1))
 
     def _areas(self, first: int, count: int) -> Tensor:
         """Levy areas: those of steps of length 1, times the length."""
@@ -185,19 +190,11 @@ class GridSteps:
         place, skip = self._places(first, count)
         lanes = path._shared_lane if name == "eta" else path._lanes
         word = self._in_order(words(lanes, place, TAGS[name]).flatten(0, 1)[skip : skip + count])
-        if name == "theta":
-            positive, negative = word < SIXTH, word >= (1 << 32) - SIXTH
-            standard = path._shaped(positive.to(path.dtype) - negative.to(path.dtype))
-            return standard * self._scale(name, first, count, standard.ndim)
-        value = (1 - (word >> 31) * 2).to(path.dtype)
-        if name == "xi":
-            far = (word & ((1 << 31) - 1)) < FAR
-            near, size = (2 - 3**0.5) ** 0.5, (2 + 3**0.5) ** 0.5
-            standard = path._shaped(value * (near + (size - near) * far.to(path.dtype)))
-            return standard * self._scale(name, first, count, standard.ndim)
+        unit = _from_word(name, word, path.dtype)
         if name == "eta":
-            return value.reshape(count, *path.batch, *(1 for _ in path.channels))
-        return path._shaped(value)
+            return unit.reshape(count, *path.batch, *(1 for _ in path.channels))
+        unit = path._shaped(unit)
+        return unit if name == "sign" else unit * self._scale(name, first, count, unit.ndim)
 
     def _places(self, first: int, count: int) -> tuple[Tensor, int]:
         """The generator's places that cover the steps, and how many of their steps come before."""
@@ -208,3 +205,28 @@ class GridSteps:
 
     def _in_order(self, steps: Tensor) -> Tensor:
         return steps.flip(0) if self.decreasing else steps
+
+
+def unit_variables(
+    name: str, lanes: Lanes, shared_lane: Lanes, place: Tensor, dtype: torch.dtype
+) -> list[Tensor]:
+    """A variable of the four steps of each place, before its scale: four (places, paths, channels).
+
+    The form that a compiler fuses with the steps.
+    """
+    if name not in DISCRETE:
+        return four_normals(lanes, place, TAGS[name], dtype)
+    lanes = shared_lane if name == "eta" else lanes
+    return [_from_word(name, word, dtype) for word in four_words(lanes, place, TAGS[name])]
+
+
+def _from_word(name: str, word: Tensor, dtype: torch.dtype) -> Tensor:
+    if name == "theta":
+        positive, negative = word < SIXTH, word >= (1 << 32) - SIXTH
+        return positive.to(dtype) - negative.to(dtype)
+    sign: Tensor = (1 - (word >> 31) * 2).to(dtype)
+    if name == "xi":
+        far = (word & ((1 << 31) - 1)) < FAR
+        near, size = (2 - 3**0.5) ** 0.5, (2 + 3**0.5) ** 0.5
+        sign = sign * (near + (size - near) * far.to(dtype))
+    return sign

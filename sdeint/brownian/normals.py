@@ -54,7 +54,7 @@ def standard_normals(lanes: Lanes, place: Tensor, tag: int, dtype: torch.dtype) 
         (places, 4, paths, channels).
     """
     if torch.compiler.is_compiling() or lanes.device.type != "cpu":
-        return _normals_at_once(lanes, place, tag, dtype)
+        return torch.stack(four_normals(lanes, place, tag, dtype), dim=1)
     out = torch.empty((len(place), 4, lanes.paths, lanes.channels), dtype=dtype)
     scratch = _Scratch(out.numel() // 4, dtype)
     for rows, paths, channels in _tiles(len(place), lanes.paths, lanes.channels):
@@ -66,13 +66,21 @@ def standard_normals(lanes: Lanes, place: Tensor, tag: int, dtype: torch.dtype) 
 
 def words(lanes: Lanes, place: Tensor, tag: int) -> Tensor:
     """Four random words in [0, 2**32) for each place, path and channel: int64 (places, 4, P, C)."""
+    return torch.stack(four_words(lanes, place, tag), dim=1)
+
+
+def four_words(lanes: Lanes, place: Tensor, tag: int) -> list[Tensor]:
+    """`words` as four tensors of shape (places, paths, channels)."""
     counter, key = lanes.counter_and_key(place, tag)
     shape = (len(place), lanes.paths, lanes.channels)
-    return torch.stack([(word & MASK).expand(shape) for word in philox_words(counter, key)], dim=1)
+    return [(word & MASK).expand(shape) for word in philox_words(counter, key)]
 
 
-def _normals_at_once(lanes: Lanes, place: Tensor, tag: int, dtype: torch.dtype) -> Tensor:
-    """The functional form: what a compiler fuses, and what suits a GPU."""
+def four_normals(lanes: Lanes, place: Tensor, tag: int, dtype: torch.dtype) -> list[Tensor]:
+    """`standard_normals` as four tensors (places, paths, channels), without scratch memory.
+
+    The form that a compiler fuses, and that suits a GPU.
+    """
     shape = (len(place), lanes.paths, lanes.channels)
     leading = philox_words(*lanes.counter_and_key(place, tag))
     signed = [word.to(torch.int32).to(dtype) for word in leading]
@@ -94,7 +102,7 @@ def _normals_at_once(lanes: Lanes, place: Tensor, tag: int, dtype: torch.dtype) 
         radius = torch.sqrt(log * -2.0)
         angle = second * (2.0 * math.pi * _UNIT)
         normals += [torch.cos(angle) * radius, torch.sin(angle) * radius]
-    return torch.stack([z.expand(shape) for z in normals], dim=1)
+    return [z.expand(shape) for z in normals]
 
 
 class _Scratch:
@@ -116,7 +124,7 @@ class _Scratch:
 
 
 def _normals_into(out: Tensor, lanes: Lanes, place: Tensor, tag: int, scratch: _Scratch) -> None:
-    """`_normals_at_once`, the same operations in the same order, without fresh memory."""
+    """`four_normals`, the same operations in the same order, without fresh memory."""
     integers, narrow, (*signed, u, lost) = scratch.views(out[:, 0].shape)
     leading = philox_into(*lanes.counter_and_key(place, tag), integers)
     for word, s in zip(leading, signed):

@@ -61,7 +61,7 @@ def test_radius_is_accurate_where_uniforms_are_near_zero_and_one(
         return tuple(torch.full((1, 1, 1), w) for w in (word, 0, word, 0))
 
     monkeypatch.setattr(normals, "philox_words", constant)
-    radius = normals._normals_at_once(lanes(1), torch.arange(1), 1, dtype)[0, 0].item()
+    radius = normals.four_normals(lanes(1), torch.arange(1), 1, dtype)[0].item()
     half = 0.5 if dtype is torch.float32 else (word + 0.5) * 2.0**-32
     offset = (word - (1 << 32) if word >> 31 else word) + half
     log = math.log1p(offset * 2.0**-32) if word >> 31 else math.log(offset * 2.0**-32)
@@ -88,7 +88,7 @@ def test_tiles_do_not_change_bits(
 ) -> None:
     some = Lanes(3, torch.tensor([5, 1, 1 << 33, (1 << 40) - 1, 9]), 3, torch.device("cpu"))
     place = torch.tensor([0, 1, 5, 1 << 40, (1 << 56) - 1])
-    whole = normals._normals_at_once(some, place, 2, dtype)
+    whole = torch.stack(normals.four_normals(some, place, 2, dtype), dim=1)
     monkeypatch.setattr(normals, "TILE", tile)
     assert torch.equal(standard_normals(some, place, 2, dtype), whole)
 

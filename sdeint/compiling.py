@@ -1,0 +1,252 @@
+"""Steps fused with their random numbers, by `torch.compile`.
+
+A *chunk* is a fixed number of steps, unrolled: the counter-based generator, the evaluations of f and
+g and the sums between them become one graph.  For elementwise problems that is one loop over the
+paths in which nothing but the state touches memory.  All that differs between chunks, solves, seeds
+and grids enters as a tensor, so one compilation serves them all; and any number of paths, where
+the batch has one axis.
+
+Rejected: one graph a step, whose calls cost more than the steps of a small problem; a loop inside
+the graph (`while_loop`), which is not fused; drawing the noise ahead, which sends it through memory.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from sdeint.brownian.counters import Lanes
+from sdeint.brownian.grid_path import unit_variables
+from sdeint.lowering import Coefficient, Program, StepNumbers, Weight
+from sdeint.problem import Field
+from sdeint.stepping import Stepper
+from sdeint.timeline import Timeline
+
+__all__ = ["FUSED", "Chunk", "steps_a_chunk", "why_not", "worth_compiling"]
+
+Tensor = torch.Tensor
+#: Variables whose generator is part of the graph; others, as Levy areas, are drawn ahead.
+FUSED = ("W", "H", "K", "theta", "xi", "sign", "eta")
+#: Steps a chunk: multiples of the four that one call of the generator serves.  Code, and with it the
+#: time to compile, grows with the steps; the call of a graph costs some microseconds, which one path
+#: feels and 10^4 do not.
+SHORT, LONG = 4, 32
+#: States of fewer numbers than this make long chunks.
+SMALL = 1 << 11
+
+
+#: About what an eager step costs, on a core of 2020: seconds a call, and seconds a number.
+_CALL, _ARITHMETIC, _NORMAL = 4e-5, 3e-9, 2e-8
+#: Seconds of eager work that are worth a compilation.
+_WORTH = 30.0
+
+
+def steps_a_chunk(program: Program, numbers: int) -> int:
+    """Steps a chunk for a state of so many numbers, all paths together."""
+    fewer = max(1, len(program.evaluations) // 2)
+    return max(SHORT, LONG // fewer // 4 * 4) if numbers < SMALL else SHORT
+
+
+def why_not(program: Program, timeline: Timeline) -> str:
+    """Why the steps of a program cannot be compiled; empty if they can."""
+    if program.clusters:
+        return "the stages of an implicit method are solved until they converge"
+    if timeline.grid.requires_grad:
+        return "the times carry a gradient"
+    return ""
+
+
+def worth_compiling(program: Program, numbers: int, steps: int) -> bool:
+    """Whether eager steps would take much longer than compiling does."""
+    evaluations = len(program.evaluations)
+    number = evaluations * _ARITHMETIC + len(program.primitives) * _NORMAL
+    return steps * (evaluations * _CALL + numbers * number) > _WORTH
+
+
+class _Row(StepNumbers):
+    """`StepNumbers` of one step, read from a row of a table."""
+
+    def __init__(self, powers: dict[float, Tensor], values: dict[int, Tensor]) -> None:
+        self.powers, self.values = powers, values
+
+    def power(self, exponent: float) -> Any:
+        return 1.0 if exponent == 0 else self.powers[exponent]
+
+    def coefficient(self, coefficient: Coefficient) -> Any:
+        return self.values[id(coefficient)] if callable(coefficient) else coefficient
+
+
+class Chunk:
+    """A fixed number of steps of a program as one compiled function.
+
+    Parameters
+    ----------
+    program : Program
+        Without clusters, whose iterations end by a look at their values.
+    f, g, channels, sign, event_dims
+        As of `Stepper`.
+    steps : int
+        How many, a multiple of 4.
+    names : sequence of str
+        The random variables of a step.
+    fused : sequence of str
+        Those of them, among `FUSED`, that the steps draw themselves.
+    shape : tuple of int
+        Of the noise of one path.
+    every : bool
+        Whether the values after all steps are returned, rather than after the last.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        f: Field,
+        g: Field,
+        *,
+        channels: int,
+        sign: float,
+        event_dims: int,
+        steps: int,
+        names: Sequence[str],
+        fused: Sequence[str],
+        shape: tuple[int, ...],
+        every: bool,
+    ) -> None:
+        self.channels = tuple(shape)
+        self.program, self.steps, self.every = program, steps, every
+        self.event_dims, self.backwards = event_dims, sign < 0
+        self.fused = tuple(fused)
+        self.given = tuple(name for name in names if name not in fused)
+        self.stepper = Stepper(program, f, g, channels=channels, sign=sign, event_dims=event_dims)
+        terms = [term for weight in _weights(program) for term in weight.terms]
+        self.exponents = tuple(sorted({power for _, power, _ in terms} - {0.0}))
+        self.functions = tuple({id(c): c for c, _, _ in terms if callable(c)}.values())
+        self.compiled = torch.compile(_own_copy(_run), fullgraph=True)
+
+    def table(
+        self,
+        times: Tensor,
+        widths: Tensor,
+        ratios: Sequence[float],
+        scales: Mapping[str, Tensor],
+    ) -> Tensor:
+        """All numbers of some steps, one row a step: made at once, before the first of them.
+
+        Parameters
+        ----------
+        times : tensor (steps, evaluations)
+            Of the evaluations, float64.
+        widths : tensor (steps,)
+            Float64, positive.
+        ratios : sequence of float
+        scales : mapping of name to tensor (steps,)
+            Of the variables in `fused`, on any device.
+        """
+        columns = [times, *(widths[:, None] ** power for power in self.exponents)]
+        for function in self.functions:
+            columns.append(torch.tensor([[function(r)] for r in ratios], dtype=torch.float64))
+        columns += [scales[name].to("cpu", torch.float64)[:, None] for name in self.fused]
+        return torch.cat(columns, dim=1)
+
+    def __call__(
+        self,
+        y: Tensor,
+        memory: list[Tensor],
+        place: Tensor,
+        table: Tensor,
+        lanes: Lanes,
+        shared_lane: Lanes,
+        given: list[Tensor],
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The value after the chunk (or after each step of it), and what is remembered then.
+
+        Parameters
+        ----------
+        y : tensor
+        memory : list of tensors
+        place : int64 tensor (steps / 4,)
+            The generator's places, in the order of the path.
+        table : tensor (steps, columns)
+            Rows of `Chunk.table` in the state's precision.
+        lanes, shared_lane : Lanes
+            As `Lanes.traceable` gives them.
+        given : list of tensors (steps, ...)
+            The variables that are drawn ahead.
+        """
+        result: tuple[Tensor, list[Tensor]] = self.compiled(
+            self, y, memory, place, table, lanes, shared_lane, given
+        )
+        return result
+
+
+def _run(
+    chunk: Chunk,
+    y: Tensor,
+    memory: list[Tensor],
+    place: Tensor,
+    table: Tensor,
+    lanes: Lanes,
+    shared_lane: Lanes,
+    given: list[Tensor],
+) -> tuple[Tensor, list[Tensor]]:
+    """What is compiled: a chunk's steps, without a loop left."""
+    units = {name: _units(name, lanes, shared_lane, place, table.dtype) for name in chunk.fused}
+    batch = y.shape[: y.ndim - chunk.event_dims]
+    evaluations = len(chunk.program.evaluations)
+    values = []
+    for n in range(chunk.steps):
+        row = table[n].unbind()
+        times, row = row[:evaluations], row[evaluations:]
+        powers, row = row[: len(chunk.exponents)], row[len(chunk.exponents) :]
+        functions, scales = row[: len(chunk.functions)], row[len(chunk.functions) :]
+        at = chunk.steps - 1 - n if chunk.backwards else n
+        noise = {name: tensor[n] for name, tensor in zip(chunk.given, given)}
+        for name, scale in zip(chunk.fused, scales):
+            unit = units[name][at]
+            axes = (1,) * len(chunk.channels) if name == "eta" else chunk.channels
+            noise[name] = (unit * scale).reshape(*batch, *axes).to(y.dtype)
+        numbers = _Row(
+            dict(zip(chunk.exponents, powers)),
+            {id(function): value for function, value in zip(chunk.functions, functions)},
+        )
+        y, memory = chunk.stepper(y, times, numbers, noise, memory)
+        values.append(y)
+    return torch.stack(values) if chunk.every else y, memory
+
+
+def _units(
+    name: str, lanes: Lanes, shared_lane: Lanes, place: Tensor, dtype: torch.dtype
+) -> list[Tensor]:
+    """A variable of each step, (paths, channels), in the order of the path."""
+    steps = 4 * len(place)
+    if len(place) > 1:
+        # All places at once: many numbers to each instruction, where the steps have few.
+        quarters = unit_variables(name, lanes, shared_lane, place, dtype)
+        return [quarters[n % 4][n // 4] for n in range(steps)]
+    # Place by place: what a path needs of a place never leaves its loop.
+    return [
+        quarter[0]
+        for n in range(0, steps, 4)
+        for quarter in unit_variables(name, lanes, shared_lane, place[n // 4 : n // 4 + 1], dtype)
+    ]
+
+
+def _weights(program: Program) -> Iterator[Weight]:
+    for c in program.outputs:
+        yield from c.weights
+    for evaluation in program.evaluations:
+        for c in evaluation.argument:
+            yield from c.weights
+
+
+def _own_copy(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with a code object of its own.
+
+    The compiler keeps what it compiled with the code object, and at most eight of it.
+    """
+    assert isinstance(function, types.FunctionType)
+    code = function.__code__.replace(co_name=function.__name__)
+    return types.FunctionType(code, function.__globals__, function.__name__)
