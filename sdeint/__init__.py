@@ -4,7 +4,7 @@ The distribution is ``sdeint-tableaux``; the project called ``sdeint`` on PyPI i
 """
 
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from sdeint.brownian import BrownianPath, GridPath, NestedPath, TreePath
 from sdeint.diffusions import Columns, Product
@@ -13,6 +13,9 @@ from sdeint.newton import Newton
 from sdeint.problem import SDE
 from sdeint.solution import Solution, Stats
 from sdeint.solving import solve
+
+if TYPE_CHECKING:
+    from sdeint.ensemble import expect, multilevel
 
 __all__ = [
     "SDE",
@@ -28,14 +31,20 @@ __all__ = [
     "StageError",
     "Stats",
     "TreePath",
+    "expect",
+    "multilevel",
     "solve",
 ]
 
 #: Modules that are imported when they are first asked for: they cost time that a solve does not need.
-_LAZY = ("convergence", "plots", "problems", "testing")
+_LAZY = ("convergence", "ensemble", "plots", "problems", "testing")
+#: Functions of such a module.
+_OF_ENSEMBLES = ("expect", "multilevel")
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return import_module(f"{__name__}.{name}")
+    if name in _OF_ENSEMBLES:
+        return getattr(import_module(f"{__name__}.ensemble"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,10 +32,9 @@ Tensor = torch.Tensor
 FUSED = ("W", "H", "K", "theta", "xi", "sign", "eta")
 #: Steps a chunk: multiples of the four that one call of the generator serves.  Code, and with it the
 #: time to compile, grows with the steps; the call of a graph costs some microseconds, which one path
-#: feels and 10^4 do not.
+#: feels and 10^4 do not.  The first and last steps of a grid, which fill no chunk, are eager; so the
+#: length must not depend on how many paths there are, or the last bits of a path would.
 SHORT, LONG = 4, 32
-#: States of fewer numbers than this make long chunks.
-SMALL = 1 << 11
 
 
 #: About what an eager step costs, on a core of 2020: seconds a call, and seconds a number.
@@ -44,10 +43,10 @@ _CALL, _ARITHMETIC, _NORMAL = 4e-5, 3e-9, 2e-8
 _WORTH = 30.0
 
 
-def steps_a_chunk(program: Program, numbers: int) -> int:
-    """Steps a chunk for a state of so many numbers, all paths together."""
+def steps_a_chunk(program: Program, batch: Sequence[int]) -> int:
+    """Steps a chunk: long ones for a single path, which has no batch."""
     fewer = max(1, len(program.evaluations) // 2)
-    return max(SHORT, LONG // fewer // 4 * 4) if numbers < SMALL else SHORT
+    return SHORT if batch else max(SHORT, LONG // fewer // 4 * 4)
 
 
 def why_not(program: Program, timeline: Timeline) -> str:

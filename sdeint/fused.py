@@ -33,7 +33,7 @@ class FusedSteps:
         self.run = run
         steps = run.timeline.steps
         self.own = run.variables if isinstance(run.variables, GridSteps) else None
-        length = steps_a_chunk(run.program, y0.numel())
+        length = steps_a_chunk(run.program, run.path.batch)
         # Chunks begin where a call of the generator does, counted in the path's own order.
         start = (steps - 1) % 4 + 1 if run.sign < 0 else 4
         start = min(start, steps)

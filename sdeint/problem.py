@@ -83,6 +83,10 @@ class SDE:
         #: Compiled steps, by method and layout: kept as long as the equation is.
         self.chunks: dict[Any, Any] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to another process: all but compiled steps, which are compiled there."""
+        return {**self.__dict__, "chunks": {}}
+
     def __repr__(self) -> str:
         extra = "" if self.event_dims == 1 else f", event_dims={self.event_dims}"
         return f"SDE(noise={self.noise!r}, calculus={self.calculus!r}{extra})"

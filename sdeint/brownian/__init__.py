@@ -1,5 +1,6 @@
 """Brownian motion as a pure function of (seed, path, channel, time interval)."""
 
+from sdeint.brownian.antithetic import Antithetic
 from sdeint.brownian.grid_path import GridPath
 from sdeint.brownian.nested_path import NestedPath
 from sdeint.brownian.path import BrownianPath
@@ -7,6 +8,7 @@ from sdeint.brownian.philox import philox4x32
 from sdeint.brownian.tree_path import TreePath, logarithmic
 
 __all__ = [
+    "Antithetic",
     "BrownianPath",
     "GridPath",
     "NestedPath",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from sdeint.brownian import BrownianPath
+from sdeint.brownian import Antithetic
 from sdeint.convergence.fitting import Blocks, fit, student
 from sdeint.convergence.setting import (
     CHUNK,
@@ -192,32 +191,3 @@ def _weak_flags(mean: Tensor, errors: Tensor, factor: float, rounding: float) ->
             crossed = crossed or math.copysign(1.0, float(mean[j])) != sign
             flags[j] = "sign" if crossed else ""
     return flags
-
-
-class Antithetic(BrownianPath):
-    """A batch of paths followed by their mirror images: W, H, K, theta and sign change sign.
-
-    Levy areas and the shared two-point variable are even under the reflection and stay.
-    """
-
-    def __init__(self, path: BrownianPath) -> None:
-        (count,) = path.batch
-        self.path = path
-        self.batch, self.channels = (2 * count,), path.channels
-        self.dtype, self.device = path.dtype, path.device
-        self.seed, self.first_path = path.seed, path.first_path
-
-    def on(self, grid: Tensor) -> _AntitheticSteps:
-        return _AntitheticSteps(self.path.on(grid))
-
-
-class _AntitheticSteps:
-    def __init__(self, steps: Any) -> None:
-        self.steps = steps
-
-    def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
-        drawn = self.steps.draw(first, count, names)
-        return {
-            name: torch.cat((value, value if name in ("A", "eta") else -value), 1)
-            for name, value in drawn.items()
-        }
