@@ -123,7 +123,9 @@ class Chunk:
         terms = [term for weight in _weights(program) for term in weight.terms]
         self.exponents = tuple(sorted({power for _, power, _ in terms} - {0.0}))
         self.functions = tuple({id(c): c for c, _, _ in terms if callable(c)}.values())
-        self.compiled = torch.compile(_own_copy(_run), fullgraph=True)
+        # Small steps spend their time between kernels: in C++ that takes half as long.
+        options = {"cpp_wrapper": True} if steps > SHORT else None
+        self.compiled = torch.compile(_own_copy(_run), fullgraph=True, options=options)
 
     def table(
         self,
