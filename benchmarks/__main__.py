@@ -10,10 +10,28 @@ import numpy
 import sympy
 import torch
 
-from benchmarks.ensembles import ensembles
+from benchmarks import ensembles, small, start
 from benchmarks.proofs import proofs
 
 REPORT = Path(__file__).with_name("report.md")
+
+
+def sections() -> list[str]:
+    """Title, what is run, and table of each benchmark."""
+    lines = []
+    for title, work in (
+        (f"Euler, {ensembles.PATHS} paths", ensembles.euler),
+        (f"Strong order 1.5, diagonal noise, {ensembles.PATHS} paths", ensembles.strong),
+        (f"Strong order 1.5, additive noise, {ensembles.PATHS} paths", ensembles.additive),
+        ("Weak order 2, general noise", ensembles.general),
+        ("One path", small.one_path),
+        ("A network as the drift", small.network),
+        ("Memory and time of ensembles", start.memory),
+        ("The first call", start.first_call),
+    ):
+        print(title, flush=True)
+        lines += [f"## {title}", "", work.__doc__ or "", "", work(), ""]
+    return lines
 
 
 def main() -> None:
@@ -30,10 +48,7 @@ def main() -> None:
             f"{processor}; Python {sys.version.split()[0]}, torch {torch.__version__} with "
             f"{torch.get_num_threads()} threads, sympy {sympy.__version__}, numpy {numpy.__version__}.",
             "",
-            "## Ensembles",
-            "",
-            ensembles(),
-            "",
+            *sections(),
             "## Proofs",
             "",
             proofs(),

@@ -124,7 +124,7 @@ class Chunk:
         self.exponents = tuple(sorted({power for _, power, _ in terms} - {0.0}))
         self.functions = tuple({id(c): c for c, _, _ in terms if callable(c)}.values())
         # Small steps spend their time between kernels: in C++ that takes half as long.
-        options = {"cpp_wrapper": True} if steps > SHORT else None
+        options: dict[str, Any] | None = {"cpp_wrapper": True} if steps > SHORT else None
         self.compiled = torch.compile(_own_copy(_run), fullgraph=True, options=options)
 
     def table(
