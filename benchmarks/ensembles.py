@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 
@@ -80,17 +81,8 @@ def general() -> str:
     rows = []
     for method in ("EM", "W2Ito1", "RI6"):
         for compile, steps in ((False, 9), (True, 24)):
-            seconds = median_seconds(
-                lambda: sdeint.solve(
-                    sde,
-                    y0,
-                    [0.0, 1.0],
-                    method=method,
-                    steps=steps,
-                    compile=compile,  # noqa: B023
-                ),
-                3,
-            )
+            work = partial(sdeint.solve, sde, y0, [0.0, 1.0], method=method)
+            seconds = median_seconds(partial(work, steps=steps, compile=compile), 3)
             name = f"sdeint {method}, {'compiled' if compile else 'eager'}"
             rows.append((name, f"{1e6 * seconds / (paths * steps):.2f}"))
     return table(("work", "microseconds a path and step"), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,18 +30,9 @@ def one_path() -> str:
     sde, y0 = sdeint.SDE(lorenz, tenth), torch.ones(3)
     rows = []
     for compile, steps in ((True, 100_000), (False, 1000)):
+        work = partial(sdeint.solve, sde, y0, [0.0, 10.0], save_at="end")
         with torch.no_grad():
-            seconds = median_seconds(
-                lambda: sdeint.solve(
-                    sde,
-                    y0,
-                    [0.0, 10.0],
-                    steps=steps,
-                    save_at="end",
-                    compile=compile,  # noqa: B023
-                ),
-                3,
-            )
+            seconds = median_seconds(partial(work, steps=steps, compile=compile), 3)
         name = f"sdeint EM, {'compiled' if compile else 'eager'}"
         rows.append((name, f"{1e6 * seconds / steps:.2f}"))
     if has_diffrax():
@@ -88,10 +80,8 @@ def network() -> str:
             "the network's evaluations alone, compiled": median_seconds(bare_compiled, 3),
         }
         for compile in (True, False):
-            times[f"sdeint EM, {'compiled' if compile else 'eager'}"] = median_seconds(
-                lambda: sdeint.solve(sde, y0, [0.0, 1.0], steps=steps, compile=compile),  # noqa: B023
-                3,
-            )
+            work = partial(sdeint.solve, sde, y0, [0.0, 1.0], steps=steps, compile=compile)
+            times[f"sdeint EM, {'compiled' if compile else 'eager'}"] = median_seconds(work, 3)
         work = torchsde_solve("euler", lambda t, y: net(y), tenth, (64, 8), steps)
         times["torchsde euler"] = median_seconds(work, 1)
     least = times["the network's evaluations alone, eager"]
