@@ -10,7 +10,7 @@ from sdeint.brownian import BrownianPath, GridPath, NestedPath, TreePath
 from sdeint.diffusions import Columns, Product
 from sdeint.errors import NonFiniteError, ProblemError, StageError
 from sdeint.newton import Newton
-from sdeint.problem import SDE
+from sdeint.problem import SDE, SemilinearSDE
 from sdeint.solution import Solution, Stats
 from sdeint.solving import solve
 
@@ -27,6 +27,7 @@ __all__ = [
     "NonFiniteError",
     "ProblemError",
     "Product",
+    "SemilinearSDE",
     "Solution",
     "StageError",
     "Stats",

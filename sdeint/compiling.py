@@ -53,6 +53,8 @@ def why_not(program: Program, timeline: Timeline) -> str:
     """Why the steps of a program cannot be compiled; empty if they can."""
     if program.clusters:
         return "the stages of an implicit method are solved until they converge"
+    if program.exponential:
+        return "phi functions are kept by step size, outside of the steps"
     if timeline.grid.requires_grad:
         return "the times carry a gradient"
     return ""

@@ -22,7 +22,9 @@ from typing import Any
 
 import sympy
 
+from sdeint.linear.flow import Term
 from tableaux import Tableau, variables
+from tableaux.phi import Phi, combination
 from tableaux.tableau import STEP_RATIO
 
 __all__ = [
@@ -99,6 +101,8 @@ class Contribution:
         In the matrix layout: by how many channels the values of its stage are indexed.  A value
         with fewer channel axes is the same along the others; of one with more, g_k at the stage of r
         for all k and r, the diagonal is meant.
+    operator : tuple of Term
+        The combination of phi functions of h L that is applied to it; empty for none.
     """
 
     source: int
@@ -106,6 +110,7 @@ class Contribution:
     weights: tuple[Weight, ...]
     drift: bool
     axes: int
+    operator: tuple[Term, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,12 +127,15 @@ class Evaluation:
         those of pairs that depend on the partner only are "partner".
     argument : tuple of Contribution
         Added to the current value; empty means the current value itself.
+    carry : float
+        In an exponential method phi_0(carry h L) is first applied to the current value.
     """
 
     drift: bool
     node: Coefficient
     replication: str
     argument: tuple[Contribution, ...]
+    carry: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -144,6 +152,8 @@ class Program:
         Random variables of a step.
     clusters : tuple of (first, stop)
         Ranges of evaluations that depend on each other; empty for explicit methods.
+    exponential : bool
+        Whether the new value starts from phi_0(h L) applied to the current one.
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -151,6 +161,7 @@ class Program:
     keep: tuple[int, ...]
     primitives: frozenset[str]
     clusters: tuple[tuple[int, int], ...] = ()
+    exponential: bool = False
 
     def count(self, *, drift: bool, channels: int = 1) -> int:
         """Number of states at which a step evaluates f (or g), each stage once."""
@@ -249,14 +260,21 @@ class _Lowering:
         # Stages of pairs first: those of single channels may be among their values.
         pairs = {name for name, block in self.blocks.items() if block.replication == "pair"}
         self.evaluate(sorted(wanted, key=lambda stage: stage[0] not in pairs, reverse=True))
-        outputs = self.contributions(parts)
+        outputs = self.contributions(parts, sympy.Integer(1))
         keep = tuple(self.index(stage) for stage in kept)
         used = [w for c in outputs for w in c.weights]
         used += [w for e in self.evaluations for c in e.argument for w in c.weights]
         primitives = frozenset(
             name for w in used for _, _, monomial in w.terms for name, _, _ in monomial
         )
-        return Program(tuple(self.evaluations), outputs, keep, primitives, tuple(self.clusters))
+        return Program(
+            tuple(self.evaluations),
+            outputs,
+            keep,
+            primitives,
+            tuple(self.clusters),
+            self.tableau.exponential,
+        )
 
     # ------------------------------------------------------------------ which stages, in which order
 
@@ -324,10 +342,13 @@ class _Lowering:
         """The evaluation of a stage, and a key that equal ones share."""
         block = self.blocks[stage[0]]
         drift, node = block.colour == "drift", block.nodes[stage[1]]
-        argument = self.contributions(self.parts(stage))
+        argument = self.contributions(self.parts(stage), node)
         replication = self.replication(argument, block.replication, drift)
         key = (drift, node, replication, argument)
-        return Evaluation(drift, _number(node), replication, argument), key
+        carry = 0.0
+        if self.tableau.exponential and (drift or not self.additive):
+            carry = float(node.evalf(30))
+        return Evaluation(drift, _number(node), replication, argument, carry), key
 
     def index(self, stage: Stage) -> int:
         """Index of the value of a stage, evaluated now or remembered."""
@@ -357,12 +378,19 @@ class _Lowering:
         return "channel" if own or selectors - {"all"} else "once"
 
     def contributions(
-        self, parts: Iterable[tuple[str, int, str, str, sympy.Expr]]
+        self, parts: Iterable[tuple[str, int, str, str, sympy.Expr]], node: sympy.Expr
     ) -> tuple[Contribution, ...]:
-        """Merge all that enters one sum: one contribution a value, selector and arity."""
-        sums: dict[tuple[int, str, int, int], list[dict[tuple[float, Monomial], sympy.Expr]]] = {}
+        """Merge all that enters one sum: one contribution a value, selector, arity and operator.
+
+        `node` is that of the sum: 1 for the new value.
+        """
+        sums: dict[
+            tuple[int, str, int, int, tuple[Term, ...]],
+            list[dict[tuple[float, Monomial], sympy.Expr]],
+        ] = {}
         drifts: dict[int, bool] = {}
-        for name, stage, label, selector, weight in parts:
+        for name, stage, label, selector, entry in parts:
+            weight, operator = _operator(entry, node)
             block, variable = self.blocks[name], variables[label]
             selector = selector if self.matrix else "all"
             pair = self.matrix and variable.arity == 2
@@ -372,7 +400,8 @@ class _Lowering:
             role = "k" if block.has_channel else "l"
             axes = {"once": int(block.has_channel), "channel": 1, "pair": 2}[block.replication]
             cases = sums.setdefault(
-                (source, selector, 2 if pair else 1, axes), [{} for _ in range(3 if pair else 1)]
+                (source, selector, 2 if pair else 1, axes, operator),
+                [{} for _ in range(3 if pair else 1)],
             )
             relations = ((1, 2), (1, 1), (2, 1)) if pair else ((1, 1),)
             for case, (k, l) in zip(cases, relations):
@@ -387,14 +416,37 @@ class _Lowering:
                     )
                     case[key] = sympy.expand(case.get(key, 0) + weight * coefficient)
         merged = []
-        for (source, selector, _, axes), cases in sums.items():
+        for (source, selector, _, axes, operator), cases in sums.items():
             weights = tuple(
                 Weight(tuple((_number(c), power, m) for (power, m), c in case.items() if c != 0))
                 for case in cases
             )
             if any(w.terms for w in weights):
-                merged.append(Contribution(source, selector, weights, drifts[source], axes))
+                drift = drifts[source]
+                merged.append(Contribution(source, selector, weights, drift, axes, operator))
         return tuple(merged)
+
+
+def _operator(entry: sympy.Expr, node: sympy.Expr) -> tuple[sympy.Expr, tuple[Term, ...]]:
+    """An entry as a number times a combination of phi functions; equal ones are equal tuples.
+
+    phi_k(d z) stands for the part of the step of length d that ends at the node, as in a method that
+    carries a value from one stage to another; or, where that would begin before the step, for its
+    first part. It matters only for an L that is a function of time.
+    """
+    if not entry.has(Phi):
+        return entry, ()
+    found = combination(entry)
+    keys = sorted(found, key=lambda term: (-1, 0.0) if term is None else (term[0], float(term[1])))
+    lead = found[keys[0]]
+    terms = []
+    for key in keys:
+        k, length = (0, sympy.Integer(0)) if key is None else key
+        start = node - length
+        start = sympy.Integer(0) if start < 0 else start
+        share = sympy.simplify(found[key] / lead)
+        terms.append(Term(float(share.evalf(30)), k, float(start + length), float(start)))
+    return lead, tuple(terms)
 
 
 def _number(entry: sympy.Expr) -> Coefficient:

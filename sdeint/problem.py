@@ -8,10 +8,11 @@ from typing import Any, Literal
 import torch
 
 from sdeint.errors import ProblemError
+from sdeint.linear import LinearOperator, linear_operator
 from tableaux.errors import unknown
 from tableaux.tableau import CALCULI, NOISE_CLASSES
 
-__all__ = ["SDE", "Field", "NoiseClass"]
+__all__ = ["SDE", "Field", "NoiseClass", "SemilinearSDE"]
 
 #: (t, y) -> tensor; additive noise may return a number.
 Field = Callable[[torch.Tensor, torch.Tensor], Any]
@@ -90,6 +91,58 @@ class SDE:
     def __repr__(self) -> str:
         extra = "" if self.event_dims == 1 else f", event_dims={self.event_dims}"
         return f"SDE(noise={self.noise!r}, calculus={self.calculus!r}{extra})"
+
+
+class SemilinearSDE(SDE):
+    r"""The equation :math:`dX = (L X + f(t, X))\,dt + g(t, X) \cdot dW` with a linear operator L.
+
+    Exponential methods treat L exactly, however stiff it is. All others solve the same equation as
+    an `SDE` whose drift is the sum.
+
+    Parameters
+    ----------
+    L : number, tensor or LinearOperator
+        A number, or a 0-dimensional tensor: scalar. A vector: diagonal. A square matrix: dense.
+        What depends on time, or is diagonal in another basis, is said by `sdeint.linear.Scalar`,
+        `Diagonal`, `Dense` and `Transformed`.
+    f : callable (t, y) -> tensor of y's shape
+        The rest of the drift.
+    g, noise, calculus, event_dims
+        See `SDE`.
+
+    Attributes
+    ----------
+    operator : LinearOperator
+    rest : callable
+        `f` as it was given; the attribute `f` is the whole drift.
+
+    Examples
+    --------
+    >>> import torch, sdeint
+    >>> stiff = torch.tensor([-1.0, -1e4])
+    >>> sde = sdeint.SemilinearSDE(stiff, lambda t, y: torch.sin(y), lambda t, y: 0.1 * y)
+    >>> sdeint.solve(sde, torch.ones(2), [0.0, 1.0], method="ExponentialEM", steps=10).y.shape
+    torch.Size([2, 2])
+    """
+
+    def __init__(
+        self,
+        L: Any,
+        f: Field,
+        g: Field | None = None,
+        *,
+        noise: NoiseClass | None = None,
+        calculus: Calculus = "ito",
+        event_dims: int = 1,
+    ) -> None:
+        super().__init__(f, g, noise=noise, calculus=calculus, event_dims=event_dims)
+        operator = linear_operator(L)
+        self.operator: LinearOperator = operator
+        self.rest: Field = f
+        self.f = lambda t, y: operator.drift(t, y) + f(t, y)
+
+    def __repr__(self) -> str:
+        return f"Semilinear{super().__repr__()[:-1]}, L={type(self.operator).__name__})"
 
 
 def _silence(t: torch.Tensor, y: torch.Tensor) -> float:

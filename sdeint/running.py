@@ -17,9 +17,11 @@ from sdeint.checks import Layout, checked_drift
 from sdeint.compiling import why_not, worth_compiling
 from sdeint.errors import NonFiniteError, ProblemError, StageError
 from sdeint.fused import FusedSteps
+from sdeint.linear.flow import Flow
+from sdeint.linear.noise import MODES, drawn_for, steps_of
 from sdeint.lowering import Program, StepNumbers, lower, lower_first
 from sdeint.newton import Newton, NoConvergence
-from sdeint.problem import SDE
+from sdeint.problem import SDE, SemilinearSDE
 from sdeint.progress import track
 from sdeint.solution import Solution, Stats
 from sdeint.stepping import Stepper
@@ -43,7 +45,9 @@ class Run:
         path: BrownianPath,
         clock: torch.dtype,
         newton: Newton | None,
+        flow: Flow | None = None,
     ) -> None:
+        self.flow = flow
         self.sde, self.tableau, self.timeline, self.path = sde, tableau, timeline, path
         self.layout, self.clock = layout, clock
         self.channels = math.prod(layout.channels) if layout.matrix else 0
@@ -56,6 +60,7 @@ class Run:
         self.first = lower_first(tableau, **kinds)
         grid = timeline.grid.detach()
         self.sign = 1.0 if bool(grid[1] > grid[0]) else -1.0
+        drift = sde.rest if flow is not None and isinstance(sde, SemilinearSDE) else sde.f
         self.stepper, self.starter = (
             Stepper(
                 program,
@@ -65,14 +70,20 @@ class Run:
                 sign=self.sign,
                 event_dims=sde.event_dims,
                 newton=newton,
+                flow=flow,
             )
-            for program, f in ((self.program, sde.f), (self.first, checked_drift(sde.f)))
+            for program, f in ((self.program, drift), (self.first, checked_drift(drift)))
         )
-        self.needs = tuple(sorted(self.program.primitives | self.first.primitives))
-        self.variables: Steps = path.on(timeline.grid)
+        self.primitives = self.program.primitives | self.first.primitives
+        self.needs = drawn_for(self.primitives)
         widths = torch.diff(timeline.grid).abs()
         plain = widths.detach().tolist()
         self.widths: Sequence[Any] = widths.unbind() if widths.requires_grad else plain
+        self.spans = self.widths if flow is None else _same(plain, grid)
+        self.starts: Sequence[Any] = grid[:-1].tolist()
+        if flow is not None and widths.requires_grad:
+            self.spans, self.starts = self.widths, timeline.grid[:-1].unbind()
+        self.variables = self.steps()
         self._times_key: tuple[int, int, int] | None = None
         self._times_table: list[tuple[Tensor, ...]] = []
         self.ratios = [1.0, *(b / a for a, b in pairwise(plain))]
@@ -104,6 +115,15 @@ class Run:
                 advance(count)
         times = timeline.grid[list(timeline.saved)]
         return Solution(times, torch.stack(kept), self.stats(chosen, fused is not None))
+
+    def steps(self) -> Steps:
+        """The random variables of all steps."""
+        if self.flow is None or not self.primitives & MODES.keys():
+            return self.path.on(self.timeline.grid)
+        sizes = [self.sign * float(h) for h in self.spans]
+        return steps_of(
+            self.path, self.timeline.grid, self.flow, sizes, self.primitives, self.channels > 0
+        )
 
     def fused(self, y0: Tensor, compile: bool | str) -> FusedSteps | None:
         """The compiled form of the steps, if it is wanted and possible."""
@@ -179,9 +199,10 @@ class Run:
             return stepper(
                 y,
                 times,
-                StepNumbers(self.widths[n], self.ratios[n]),
+                StepNumbers(self.spans[n], self.ratios[n]),
                 {name: values[offset] for name, values in noise.items()},
                 memory,
+                self.starts[n],
             )
         except NoConvergence as failure:
             failed = failure.failed
@@ -249,7 +270,7 @@ class Run:
             steps,
             evaluations(True),
             evaluations(False),
-            steps * sum(drawn[PRIMITIVES[name].indices] for name in self.needs),
+            steps * sum(drawn[PRIMITIVES[n].indices if n in PRIMITIVES else 1] for n in self.needs),
             self.stepper.iterations + self.starter.iterations,
             chosen,
             compiled,
@@ -260,3 +281,15 @@ def _cannot_trace(error: Exception) -> str:
     """In one line, from an error of many."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return f"the steps cannot be compiled: {lines[0].strip()}"
+
+
+def _same(widths: list[float], grid: Tensor) -> list[float]:
+    """Steps whose sizes differ by the rounding of the grid's times only have one size.
+
+    So phi functions are computed once for all of them.
+    """
+    slack = 4.0 * torch.finfo(torch.float64).eps * float(grid.abs().max())
+    found = widths[:1]
+    for width in widths[1:]:
+        found.append(found[-1] if abs(width - found[-1]) <= slack else width)
+    return found

@@ -11,8 +11,9 @@ from sdeint.brownian import BrownianPath, GridPath, TreePath
 from sdeint.checks import Layout, check_method, examine
 from sdeint.choosing import choose
 from sdeint.errors import ProblemError
+from sdeint.linear.flow import Flow
 from sdeint.newton import Newton
-from sdeint.problem import SDE
+from sdeint.problem import SDE, SemilinearSDE
 from sdeint.running import Run
 from sdeint.solution import Solution
 from sdeint.timeline import Timeline, plan
@@ -108,12 +109,15 @@ def solve(
         method, chosen = choice.method, choice.reason
     tableau = resolve_method(method)
     check_method(sde, tableau)
+    if not isinstance(sde, SemilinearSDE):
+        tableau = tableau.without_linear_part
     timeline = plan(t, steps, save_at)
     clock = y0.dtype if y0.dtype in (torch.float32, torch.float64) else torch.float32
     layout = examine(sde, y0, timeline.grid[0].detach().to(y0.device, clock))
-    layout = _with_channel_axis(layout, tableau)
+    flow = _flow(sde, tableau, y0, timeline)
+    layout = _with_channel_axis(layout, tableau, sde, flow)
     driver = _driver(path, sde, layout, y0, clock, timeline, seed, first_path)
-    run = Run(sde, layout, tableau, timeline, driver, clock, newton)
+    run = Run(sde, layout, tableau, timeline, driver, clock, newton, flow)
     return run(y0, compile, progress, chosen)
 
 
@@ -132,7 +136,15 @@ def resolve_method(method: str | Tableau) -> Tableau:
         raise ProblemError(str(error)) from None
 
 
-def _with_channel_axis(layout: Layout, tableau: Tableau) -> Layout:
+def _flow(sde: SDE, tableau: Tableau, y0: Tensor, timeline: Timeline) -> Flow | None:
+    """The linear part, where a method treats it apart."""
+    if not (isinstance(sde, SemilinearSDE) and tableau.exponential):
+        return None
+    ends = float(timeline.grid[0]), float(timeline.grid[-1])
+    return sde.operator.flow(y0, sde.event_dims, ends)
+
+
+def _with_channel_axis(layout: Layout, tableau: Tableau, sde: SDE, flow: Flow | None) -> Layout:
     """Give elementwise noise its channel axis where a method needs to tell channels apart.
 
     Elementwise noise lets all channels share one stage, because channel k sees component k only.
@@ -143,6 +155,9 @@ def _with_channel_axis(layout: Layout, tableau: Tableau) -> Layout:
         b.replication == "pair" or (b.replication == "channel" and b.colour == "drift")
         for b in tableau.blocks
     )
+    if flow is not None and (flow.dense or flow.transforms) and sde.noise != "additive":
+        # So does a linear part that mixes components, between the stages of channels.
+        mixes |= any(b.replication == "channel" for b in tableau.blocks)
     if layout.matrix or not mixes or math.prod(layout.channels) == 1:
         return layout
     if len(layout.channels) != 1:

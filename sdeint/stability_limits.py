@@ -33,7 +33,7 @@ def decay_limit(tableau: Tableau) -> float | None:
     """The largest x up to which a step of size 1 does not enlarge the solution of y' = -x y.
 
     Infinity for a method that is stable on the whole negative axis; None for one with memory, whose
-    step is no multiplication.
+    step is no multiplication. Of an exponential method: in the part of the drift beside L.
     """
     if tableau.start is not None:
         return None
@@ -52,8 +52,10 @@ def mean_square_limit(tableau: Tableau) -> float | None:
     dy = -x y dt + sqrt(x) y dW, whose solution has E y_t^2 = e^{-xt}.
 
     None for methods with memory, for those that do not take multiplicative noise, and for those
-    that are implicit in Gaussian noise, whose step has no mean square.
+    that are implicit in Gaussian noise, whose step has no mean square. Of an exponential method:
+    with nothing in L.
     """
+    tableau = tableau.without_linear_part
     if tableau.start is not None or not tableau.accepts("scalar"):
         return None
     names = tableau.primitives - {"A"}

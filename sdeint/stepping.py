@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from sdeint.diffusions import Columns, Product
+from sdeint.linear.flow import Flow
+from sdeint.linear.moving import Moving
 from sdeint.lowering import Contribution, Evaluation, Monomial, Program, StepNumbers, Weight
 from sdeint.newton import Newton, Unknowns
 from sdeint.problem import Field
@@ -43,6 +45,8 @@ class Stepper:
         Number of trailing axes of a state.
     newton : Newton
         How implicit stages are solved.
+    flow : Flow, optional
+        The linear part, for the program of an exponential method.
     """
 
     def __init__(
@@ -55,7 +59,9 @@ class Stepper:
         sign: float,
         event_dims: int = 1,
         newton: Newton | None = None,
+        flow: Flow | None = None,
     ) -> None:
+        self.flow = flow
         self.program, self.f, self.g = program, f, g
         self.channels, self.sign = channels, sign
         self.event_dims, self.newton = event_dims, newton or Newton()
@@ -77,6 +83,7 @@ class Stepper:
         numbers: StepNumbers,
         noise: Mapping[str, Tensor],
         memory: Sequence[Tensor] = (),
+        start: Scalar = 0.0,
     ) -> tuple[Tensor, list[Tensor]]:
         """The next value, and the values that the step after it remembers.
 
@@ -89,8 +96,10 @@ class Stepper:
         noise : mapping of primitive name to tensor
         memory : sequence of tensors
             What the step before kept.
+        start : float or tensor
+            The time at which the step begins, for an L that depends on it.
         """
-        step = _Step(self, y, numbers, noise, memory)
+        step = _Step(self, y, numbers, noise, memory, start)
         for i, (evaluation, time) in enumerate(zip(self.program.evaluations, times)):
             if i in self.clusters:
                 step.solve(i, self.clusters[i], times)
@@ -108,10 +117,14 @@ class _Step:
         numbers: StepNumbers,
         noise: Mapping[str, Tensor],
         memory: Sequence[Tensor],
+        start: Scalar,
     ) -> None:
         self.stepper, self.y, self.numbers = stepper, y, numbers
         self.noise, self.memory = noise, memory
         self.values: list[Tensor] = []
+        self.moving: Moving | None = None
+        if stepper.flow is not None:
+            self.moving = Moving(stepper.flow, start, numbers.h * stepper.sign, y, noise)
         self._products: dict[tuple[Monomial, str], Tensor] = {}
         self._weights: dict[int, tuple[Scalar, Tensor | None]] = {}
 
@@ -159,10 +172,14 @@ class _Step:
     # ------------------------------------------------------------------ sums and evaluations
 
     def output(self, contributions: Sequence[Contribution]) -> Tensor:
+        if self.moving is not None:
+            return self.moved(contributions, "once", 1.0)
         return self.sum(contributions, "once", self.y)
 
     def argument(self, evaluation: Evaluation) -> Tensor:
         """The state (or states, one for each channel or pair, in front) of an evaluation."""
+        if self.moving is not None and (evaluation.carry or evaluation.argument):
+            return self.moved(evaluation.argument, evaluation.replication, evaluation.carry)
         if not evaluation.argument:
             return self.y
         return self.sum(evaluation.argument, evaluation.replication, self.y)
@@ -188,6 +205,50 @@ class _Step:
             if tensor is not None:
                 own = in_place and total is not start
                 total = _add_product(total, value, tensor, sign, own=own)
+        return total
+
+    def moved(
+        self, contributions: Sequence[Contribution], replication: str, carry: float
+    ) -> Tensor:
+        """phi_0(carry h L) y plus contributions, to which their operators are applied."""
+        moving = self.moving
+        assert moving is not None
+        plain = [c for c in contributions if not (c.operator or moving.functional(c.weights[0]))]
+        groups: dict[Any, list[Contribution]] = {}
+        for c in contributions:
+            if c.operator or moving.functional(c.weights[0]):
+                groups.setdefault(c.operator, []).append(c)
+        start = total = moving.carried(carry) if carry or groups else self.y
+        for operator, group in groups.items():
+            if self.stepper.channels:
+                zero = torch.zeros_like(self.y)
+                value = _MatrixSum(self, group, zero, True).total(replication)
+                total = moving.add(total, operator, moving.flow.enter(value), 1.0)
+                continue
+            for c in group:
+                total = self.moved_by(total, c, total is not start)
+        state = moving.left(total) if carry or groups else self.y
+        if self.stepper.channels and plain:
+            zero = torch.zeros_like(self.y)
+            return state + _MatrixSum(self, plain, zero, True).total(replication)
+        return self.sum(plain, replication, state) if plain else state
+
+    def moved_by(self, total: Tensor, c: Contribution, own: bool) -> Tensor:
+        """A total, in the basis of L, plus one contribution; `own`: it may be written to."""
+        moving = self.moving
+        assert moving is not None
+        sign = self.stepper.sign if c.drift else 1.0
+        value, weight = self.value(c.source), c.weights[0]
+        if moving.functional(weight):
+            return moving.add_functionals(total, c.operator, value, weight)
+        scalar, tensor = self.weight(weight)
+        if not _is_zero(scalar):
+            entered = moving.entered(c.source, value)
+            total = moving.add(total, c.operator, entered, scalar * sign, own)
+            own = True
+        if tensor is not None:
+            entered = moving.entered((c.source, id(weight)), value * tensor)
+            total = moving.add(total, c.operator, entered, sign, own)
         return total
 
     def evaluate(self, evaluation: Evaluation, time: Tensor, state: Tensor) -> Any:

@@ -8,7 +8,9 @@ from tableaux.conditions import order_conditions
 from tableaux.errors import TableauError
 from tableaux.families import catalogue
 from tableaux.files import load
+from tableaux.integrating_factor import lawson
 from tableaux.rooted_trees import Tree, forests, trees
+from tableaux.stiff import stiff_order
 from tableaux.tableau import NOISE_CLASSES, Tableau
 from tableaux.variables import PRIMITIVES, Primitive, Variable, register, variables
 from tableaux.verdict import OrderReport, order
@@ -27,10 +29,12 @@ __all__ = [
     "Variable",
     "catalogue",
     "forests",
+    "lawson",
     "load",
     "order",
     "order_conditions",
     "register",
+    "stiff_order",
     "trees",
     "variables",
 ]

@@ -415,6 +415,11 @@ def order_conditions(
         if family not in FAMILIES:
             raise TableauError(unknown("family", family, FAMILIES))
         template = _named(family)
+    elif family.exponential:
+        raise TableauError(
+            f"tableau {family.name!r} is exponential: tableaux.order judges it, but its conditions are "
+            "not written out; give its attribute without_linear_part for those without L"
+        )
     else:
         template = _family_of(family)
     name = template.noise if noise is None else noise

@@ -21,6 +21,7 @@ from functools import cache
 from itertools import combinations, product
 
 from tableaux.rooted_trees import (
+    LINEAR,
     TIME,
     Content,
     Forest,
@@ -70,6 +71,7 @@ def patterns(
     colours: int,
     *,
     time: bool,
+    linear: bool = False,
     sorted_only: bool = False,
     even_only: bool = False,
     all_choices: bool = False,
@@ -78,10 +80,11 @@ def patterns(
 
     A weight depends on the channels that its tree bears, and on their order at most, so that these
     stand for all choices of channels.  ``sorted_only``: one content for each set of contents that
-    differ by a permutation of channels.  ``even_only``: each channel an even number of times.
+    differ by a permutation of channels.  ``linear``: with nodes of L.  ``even_only``: each channel
+    an even number of times.
     ``all_choices``: every content over the channels 1..colours instead, for sums over all trees.
     """
-    base = (0, TIME) if time else (0,)
+    base = (*((LINEAR,) if linear else ()), 0, *((TIME,) if time else ()))
     if all_choices:
         yield from contents(order, (*base, *range(1, colours + 1)))
         return

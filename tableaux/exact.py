@@ -16,6 +16,7 @@ from typing import Any
 import sympy
 
 from tableaux.errors import TableauError
+from tableaux.phi import PHIS, Phi, combination
 
 __all__ = ["Entry", "Matrix", "Vector", "exact", "exact_matrix", "exact_vector", "write_exact"]
 
@@ -24,7 +25,7 @@ Vector = tuple[Entry, ...]
 Matrix = tuple[Vector, ...]
 
 _LARGEST_EXPONENT = 64
-_FUNCTIONS: dict[str, Any] = {"sqrt": sympy.sqrt}
+_FUNCTIONS: dict[str, Any] = {"sqrt": sympy.sqrt, **{p.__name__: p for p in PHIS}}
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
@@ -38,7 +39,8 @@ def exact(value: Any, *, where: str = "coefficient", floats: bool = False) -> En
     Parameters
     ----------
     value : int, Fraction, str, sympy.Expr or (only with `floats`) float
-        Text may use integers, ``+ - * / **``, parentheses, ``sqrt(...)`` and names of free symbols.
+        Text may use integers, ``+ - * / **``, parentheses, ``sqrt(...)``, names of free symbols, and
+        the phi functions of exponential tableaux, ``phi_1(z/2)``: see `tableaux.phi`.
     where : str
         How an error message names the place of this number.
     floats : bool
@@ -126,6 +128,11 @@ def _checked(entry: Entry, value: Any, where: str) -> Entry:
         raise TableauError(f"{where}: {value!r} is not a number")
     if entry.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo):
         raise TableauError(f"{where}: {value!r} is not a finite number")
+    if entry.has(Phi):
+        try:
+            combination(entry)
+        except TableauError as error:
+            raise TableauError(f"{where}: {error}") from None
     if not entry.free_symbols and entry.is_real is not True:
         raise TableauError(f"{where}: {value!r} is not a real number")
     return entry

@@ -93,6 +93,7 @@ class _Step:
             raise TableauError(
                 f"tableau {tableau.name!r}: moments need a one-step method without free symbols"
             )
+        tableau = tableau.without_linear_part
         self.tableau = tableau
         self.channels = channels
         self.h = h

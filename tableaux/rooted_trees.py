@@ -24,6 +24,10 @@ from typing import Any, ClassVar
 TIME = -1
 """Colour of a leaf that stands for time; it counts 1 towards the order, as a drift node does."""
 
+LINEAR = -2
+"""Colour of the linear part L of a semilinear drift ``L x + N``; it counts 1, and bears one child at
+most, as the second derivative of L x vanishes."""
+
 Forest = tuple["Tree", ...]
 """A multiset of trees, written as a sorted tuple."""
 
@@ -37,7 +41,8 @@ class Tree:
     Parameters
     ----------
     colour : int
-        0 for the drift, ``1..m`` for a noise channel, :data:`TIME` for a time leaf.
+        0 for the drift, ``1..m`` for a noise channel, :data:`TIME` for a time leaf, :data:`LINEAR`
+        for the linear part of a drift.
     children : iterable of Tree, optional
         The subtrees, in any order.
 
@@ -65,10 +70,13 @@ class Tree:
         known = cls._known.get((colour, branches))
         if known is not None:
             return known
-        if colour < TIME:
+        if colour < LINEAR:
             raise ValueError(
-                f"a tree's colour is 0 (drift), 1..m (noise) or TIME ({TIME}), not {colour}"
+                f"a tree's colour is 0 (drift), 1..m (noise), TIME ({TIME}) or LINEAR ({LINEAR}), "
+                f"not {colour}"
             )
+        if colour == LINEAR and (len(branches) > 1 or TIME in (b.colour for b in branches)):
+            raise ValueError("a node of the linear part bears one child at most, and no time leaf")
         if colour == TIME and branches:
             raise ValueError("a time leaf bears no children: the drift of time is the constant 1")
         self = super().__new__(cls)
@@ -135,7 +143,7 @@ class Tree:
 
 
 def _name(colour: int) -> str:
-    return "t" if colour == TIME else str(colour)
+    return {TIME: "t", LINEAR: "L"}.get(colour, str(colour))
 
 
 def sort_forest(trees: Iterable[Tree]) -> Forest:
@@ -188,6 +196,8 @@ def admits(noise: str, parent: int, child: Tree) -> bool:
     nodes are not row sums: ``driven`` lets only noise nodes bear time leaves, ``timed`` drift
     nodes too.
     """
+    if parent == LINEAR:
+        return child.colour != TIME
     if parent <= 0:
         return noise != "driven" or child.colour != TIME
     if noise == "unit":
@@ -226,6 +236,7 @@ def trees_of_content(content: Content, noise: str = "general") -> tuple[Tree, ..
             Tree(colour, forest)
             for forest in forests_of_content(rest, noise)
             if all(admits(noise, colour, child) for child in forest)
+            and (colour != LINEAR or len(forest) < 2)
         )
     return tuple(sorted(found))
 

@@ -68,6 +68,7 @@ def _linear_step(tableau: Tableau, additive: bool) -> tuple[sympy.Expr, sympy.Ex
         raise TableauError(
             f"tableau {tableau.name!r}: with memory a step is no multiplication by one factor"
         )
+    tableau = tableau.without_linear_part
     graph: Weights[Any, Any] = Weights(tableau, 1, Nothing())
     live = [block for block in tableau.blocks if block.replication != "pair"]
     index = {

@@ -29,8 +29,9 @@ import sympy
 from tableaux.blocks import Block, Coupling, Output, member
 from tableaux.errors import TableauError, unknown
 from tableaux.exact import Matrix, Vector, exact
+from tableaux.phi import Phi, coefficient, free_symbols
 from tableaux.printed import PrintedForms
-from tableaux.variables import variables
+from tableaux.variables import FUNCTIONALS, variables
 
 __all__ = ["NOISE_CLASSES", "Tableau"]
 
@@ -133,6 +134,8 @@ class Tableau(PrintedForms):
         if not self.outputs:
             raise TableauError("no output has a non-zero weight, so nothing would ever move")
         object.__setattr__(self, "orders", _claims(self.orders))
+        if self.exponential:
+            self._check_exponential()
         self._check_memory(by_name)
         cycle = self._cycle()
         if cycle and not self.implicit:
@@ -143,6 +146,16 @@ class Tableau(PrintedForms):
             )
         if self.implicit and not cycle:
             raise TableauError("implicit=True, but no stage depends on itself; drop the flag")
+
+    def _check_exponential(self) -> None:
+        if self.implicit or self.start is not None:
+            raise TableauError(
+                "exponential methods are explicit one-step methods: implicit stages and memory "
+                "blocks are not supported with phi functions"
+            )
+        for block in self.blocks:
+            if any(node.has(Phi) for node in block.nodes):
+                raise TableauError(f"block {block.name!r}: a node is a number, not a phi function")
 
     def _check_memory(self, by_name: Mapping[str, Block]) -> None:
         memory = [block for block in self.blocks if block.remembers is not None]
@@ -210,7 +223,44 @@ class Tableau(PrintedForms):
         entries = [e for c in self.couplings for _, _, e in c.entries()]
         entries += [e for o in (*self.outputs, *self.embedded) for _, e in o.entries()]
         entries += [c for block in self.blocks for c in block.nodes]
-        return frozenset().union(*(e.free_symbols for e in entries))
+        return frozenset().union(*map(free_symbols, entries))
+
+    @cached_property
+    def exponential(self) -> bool:
+        """Whether an entry is a phi function, or a label a functional of the path and L.
+
+        In such a tableau ``X_n`` enters a stage with node c as ``phi_0(c z) X_n``, and the new value
+        as ``phi_0(z) X_n``: see `tableaux.phi`.
+        """
+        entries = [e for c in self.couplings for _, _, e in c.entries()]
+        entries += [e for o in (*self.outputs, *self.embedded) for _, e in o.entries()]
+        return any(e.has(Phi) for e in entries) or not self.labels.isdisjoint(FUNCTIONALS)
+
+    @cached_property
+    def without_linear_part(self) -> Tableau:
+        """What is left of an exponential tableau for L = 0; any other tableau itself."""
+        if not self.exponential:
+            return self
+        changes: dict[str, Any] = {
+            "couplings": [
+                replace(
+                    c,
+                    label=FUNCTIONALS.get(c.label, (c.label,))[0],
+                    matrix=tuple(tuple(coefficient(e, 0) for e in row) for row in c.matrix),
+                )
+                for c in self.couplings
+            ]
+        }
+        for name in ("outputs", "embedded"):
+            changes[name] = [
+                replace(
+                    o,
+                    label=FUNCTIONALS.get(o.label, (o.label,))[0],
+                    weights=[coefficient(e, 0) for e in o.weights],
+                )
+                for o in getattr(self, name)
+            ]
+        return replace(self, **changes)
 
     @cached_property
     def labels(self) -> frozenset[str]:

@@ -23,7 +23,7 @@ import sympy
 from tableaux.errors import TableauError, unknown
 from tableaux.exact import exact
 
-__all__ = ["PRIMITIVES", "Primitive", "Term", "Variable", "register", "variables"]
+__all__ = ["FUNCTIONALS", "PRIMITIVES", "Primitive", "Term", "Variable", "register", "variables"]
 
 RELATIONS = ("equal", "less", "greater")
 
@@ -63,6 +63,8 @@ PRIMITIVES: Mapping[str, Primitive] = MappingProxyType(
             Primitive("H", 1, Fraction(1, 2), "path", "space-time area, N(0, h/12)"),
             Primitive("K", 1, Fraction(1, 2), "path", "space-time-time area, N(0, h/720)"),
             Primitive("A", 2, Fraction(1), "path", "Levy area (I_kl - I_lk)/2"),
+            Primitive("E", 1, Fraction(1, 2), "path", "int e^{(h-u)L} dW_u"),
+            Primitive("F", 1, Fraction(1, 2), "path", "(1/h) int int_0^r e^{(r-u)L} dW_u dr"),
             Primitive("theta", 1, Fraction(1, 2), "three-point", "0 w.p. 2/3, +-sqrt(3h) w.p. 1/6"),
             Primitive("xi", 1, Fraction(1, 2), "four-point", "+-sqrt((2 +- sqrt(3)) h), never 0"),
             Primitive("sign", 1, Fraction(0), "two-point", "+-1, one a channel"),
@@ -327,6 +329,9 @@ for _variable in (
         greater="A_kl/sqrt(h)",
         meaning="Levy area / sqrt(h)",
     ),
+    Variable("I_k00/h^2", 1, "W_k/6 + H_k/2 + K_k", meaning="int W_k ds dr / h^2"),
+    Variable("int phi_0 dW_k", 1, "E_k", meaning="int e^{(h-u)L} dW_k: a mode's noise"),
+    Variable("int phi_1 dW_k", 1, "F_k", meaning="the mean over the step of such noise"),
     Variable("H_k", 1, "H_k", meaning="space-time area of W_k"),
     Variable("K_k", 1, "K_k", meaning="space-time-time area of W_k"),
     Variable("theta_k", 1, "theta_k", meaning="three-point weak increment"),
@@ -402,3 +407,12 @@ for _variable in (
     Variable("eta*K_k", 1, "eta*K_k", meaning="space-time-time area with a sign for all channels"),
 ):
     register(_variable)
+
+#: Labels of Gaussian functionals of the path with weights in L, of exponential tableaux: the labels
+#: that multiply ``1, h L, (h L)^2, ...`` in their expansions.
+FUNCTIONALS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "int phi_0 dW_k": ("I_k", "I_k0/h", "I_k00/h^2"),
+        "int phi_1 dW_k": ("I_k0/h", "I_k00/h^2"),
+    }
+)

@@ -35,7 +35,7 @@ from tableaux.constraints import (
 from tableaux.differences import differences_cancel
 from tableaux.errors import TableauError, unknown
 from tableaux.memory import MemoryTables, Window
-from tableaux.rooted_trees import TIME, Forest, Tree, forest_symmetry, trees
+from tableaux.rooted_trees import LINEAR, TIME, Forest, Tree, forest_symmetry, trees
 from tableaux.tableau import NOISE_CLASSES, STEP_RATIO, Tableau
 from tableaux.variables import PRIMITIVES, variables
 from tableaux.weights import (
@@ -324,6 +324,7 @@ class Prover:
             order,
             colours,
             time=self.time,
+            linear=self.tableau.exponential,
             sorted_only=self.symmetric,
             even_only=means and self.even,
             all_choices=self.all_choices,
@@ -596,7 +597,7 @@ def _deterministic(
     tableau: Tableau, cap: int, embedded: bool, ratio: Fraction
 ) -> tuple[Fraction, bool, tuple[Failure, ...]]:
     prover = Prover(tableau, "scalar", embedded=embedded, ratio=ratio)
-    colours = (0, TIME) if prover.time else (0,)
+    colours = [0, *([TIME] if prover.time else []), *([LINEAR] if tableau.exponential else [])]
     for p in range(1, cap + 1):
         failures = []
         for tree in trees(p, colours):
@@ -728,7 +729,8 @@ def _random_drift(tableau: Tableau) -> bool:
 
 def _usable(tableau: Tableau, noise: str) -> bool:
     if noise == "martingale":
-        return tableau.noise == "additive" and tableau.calculus == "ito"
+        ito = tableau.noise == "additive" and tableau.calculus == "ito"
+        return ito and not tableau.exponential
     return tableau.accepts(noise)
 
 

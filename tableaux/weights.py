@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
+from math import factorial
 from typing import Any, Generic, Protocol, TypeVar
 
 import sympy
@@ -24,9 +25,10 @@ from sympy.polys.rings import PolyElement, PolyRing
 
 from tableaux.blocks import Block, Coupling, Output
 from tableaux.errors import TableauError
+from tableaux.expansion import beneath, expansion
 from tableaux.rooted_trees import TIME, Forest, Tree
 from tableaux.tableau import Tableau
-from tableaux.variables import PRIMITIVES, variables
+from tableaux.variables import FUNCTIONALS, PRIMITIVES, variables
 from tableaux.words import Functional, Powers, Word, monomial_functional, monomial_mean
 
 Vector = TypeVar("Vector")
@@ -113,14 +115,26 @@ class Weights(Generic[Vector, Scalar]):
         self.tableau = tableau
         self.channels = channels
         self.algebra = algebra
-        self.parts = tableau.embedded if embedded else tableau.outputs
+        self.embedded = embedded
+        self.parts = self._at(0)
         self._blocks = {block.name: block for block in tableau.blocks}
-        self._into: dict[str, list[Coupling]] = {block.name: [] for block in tableau.blocks}
-        for coupling in tableau.couplings:
-            self._into[coupling.target].append(coupling)
+        self._into: dict[tuple[str, int], list[Coupling]] = {}
         self._values: dict[tuple[str, Where, Forest], Vector | None] = {}
         self._stages: dict[tuple[str, Where, Tree], Vector | None] = {}
         self._outputs: dict[Tree, Scalar] = {}
+
+    def into(self, block: Block, depth: int) -> list[Coupling]:
+        """The couplings into a block at a power of h L."""
+        key = (block.name, depth)
+        if key not in self._into:
+            every = expansion(self.tableau, depth).couplings
+            self._into[key] = [c for c in every if c.target == block.name]
+        return self._into[key]
+
+    def _at(self, depth: int) -> tuple[Output, ...]:
+        """The outputs at a power of h L."""
+        found = expansion(self.tableau, depth)
+        return found.embedded if self.embedded else found.outputs
 
     def stage(self, block: Block, where: Where, tree: Tree) -> Vector | None:
         """Weights of a tree at the stages of one copy of a block; None when all vanish."""
@@ -132,11 +146,15 @@ class Weights(Generic[Vector, Scalar]):
     def _stage(self, block: Block, where: Where, tree: Tree) -> Vector | None:
         if tree.colour == TIME:
             return self.algebra.nodes(block)
+        depth, below = beneath(tree)
+        if below is None:
+            exact: Any = self.algebra  # trees with nodes of L are met with exact entries only
+            return exact.carried(block, depth)  # type: ignore[no-any-return]
         total: Vector | None = None
-        for coupling in self._into[block.name]:
+        for coupling in self.into(block, depth):
             source = self._blocks[coupling.source]
-            for there, label in self.sources(source, coupling, tree.colour, where):
-                values = self.value(source, there, tree.children)
+            for there, label in self.sources(source, coupling, below.colour, where):
+                values = self.value(source, there, below.children)
                 if values is None:
                     continue
                 term = self.algebra.couple(coupling, values, label)
@@ -162,16 +180,23 @@ class Weights(Generic[Vector, Scalar]):
     def output(self, tree: Tree) -> Scalar:
         """Weight of a tree in the new value."""
         if tree not in self._outputs:
-            total = self.algebra.zero()
-            for part in self.parts:
-                source = self._blocks[part.source]
-                for there, label in self.sources(source, part, tree.colour, None):
-                    values = self.value(source, there, tree.children)
-                    if values is not None:
-                        term = self.algebra.collect(part, values, label)
-                        total = self.algebra.add_scalars(total, term)
-            self._outputs[tree] = total
+            self._outputs[tree] = self._output(tree)
         return self._outputs[tree]
+
+    def _output(self, tree: Tree) -> Scalar:
+        depth, below = beneath(tree)
+        if below is None:
+            exact: Any = self.algebra
+            return exact.carried_on(depth)  # type: ignore[no-any-return]
+        total = self.algebra.zero()
+        for part in self.parts if depth == 0 else self._at(depth):
+            source = self._blocks[part.source]
+            for there, label in self.sources(source, part, below.colour, None):
+                values = self.value(source, there, below.children)
+                if values is not None:
+                    term = self.algebra.collect(part, values, label)
+                    total = self.algebra.add_scalars(total, term)
+        return total
 
     def sources(
         self, source: Block, part: Coupling | Output, colour: int, target: Where | None
@@ -234,13 +259,17 @@ def _domain_and_elements(tableau: Tableau) -> tuple[Any, dict[sympy.Expr, Any]]:
     In a field of roots it takes seconds to convert an entry alone; all come out with the field.
     """
     entries: list[sympy.Expr] = [sympy.Rational(1, 2)]
-    for coupling in tableau.couplings:
-        entries.extend(entry for _, _, entry in coupling.entries())
-    for output in (*tableau.outputs, *tableau.embedded):
-        entries.extend(entry for _, entry in output.entries())
+    labels: set[str] = set()
+    # Coefficients of higher powers of h L are products of those of the first two.
+    for parts in (expansion(tableau, depth) for depth in range(2 if tableau.exponential else 1)):
+        for coupling in parts.couplings:
+            entries.extend(entry for _, _, entry in coupling.entries())
+        for output in (*parts.outputs, *parts.embedded):
+            entries.extend(entry for _, entry in output.entries())
+        labels |= {part.label for several in parts for part in several}
     for block in tableau.blocks:
         entries.extend(block.nodes)
-    for label in tableau.labels:
+    for label in labels:
         for k, l in ((1, 1), (1, 2), (2, 1)):
             entries.extend(coefficient for coefficient, _, _ in variables[label].terms(k, l))
     domain, elements = construct_domain(entries, extension=True)
@@ -302,6 +331,11 @@ class EntryAlgebra:
         """A label for concrete channels as a polynomial in primitives, at h = 1."""
         found = self._variables.get((label, channels))
         if found is None:
+            if label in FUNCTIONALS:
+                raise TableauError(
+                    f"tableau {self.tableau.name!r}: the expansion of {label!r} in powers of h L goes "
+                    "beyond functionals of W, H and K, so that so high an order cannot be proved"
+                )
             found = self.ring.zero
             for coefficient, _, powers in variables[label].terms(*(channels or (1, 1))):
                 exponents = [0] * len(self.ring.gens)
@@ -370,6 +404,16 @@ class EntryAlgebra:
             found = tuple(self.ring(self.entry(node)) for node in block.nodes)
             self._nodes[block.name] = found
         return found
+
+    def carried(self, block: Block, depth: int) -> StageVector:
+        """c^n/n!: what L^n X_n is multiplied by at the stages."""
+        share = sympy.Rational(1, factorial(depth))
+        found = (self.entry(sympy.expand(node**depth * share)) for node in block.nodes)
+        return tuple(self.ring(value) if value else self.ring.zero for value in found)
+
+    def carried_on(self, depth: int) -> PolyElement:
+        """The same in the new value."""
+        return self.ring(self.number(Fraction(1, factorial(depth))))
 
     def multiply(self, left: StageVector, right: StageVector) -> StageVector:
         product = tuple(
@@ -497,7 +541,11 @@ def _plus(a: int, b: int) -> int:
 def primitives_of(tableau: Tableau, channels: int) -> tuple[tuple[str, Where], ...]:
     found: list[tuple[str, Where]] = []
     every = range(1, channels + 1)
-    for name in sorted(tableau.primitives):
+    names = set(tableau.primitives)
+    for label in tableau.labels & FUNCTIONALS.keys():
+        names -= variables[label].primitives
+        names |= {"W", "H", "K"}
+    for name in sorted(names):
         indices = PRIMITIVES[name].indices
         if indices == 0:
             found.append((name, ()))

@@ -52,6 +52,8 @@ TAGS = {
     "eta": 7,
     "A tail": 8,
     "xi": 9,
+    "E normal": 10,
+    "F normal": 11,
     "tree": 16,
 }
 

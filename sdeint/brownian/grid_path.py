@@ -21,6 +21,8 @@ SIXTH = round(2**32 / 6)
 FAR = round(2**31 * (3 - 3**0.5) / 6)
 DISCRETE = ("theta", "xi", "sign", "eta")
 VARIANCE = {"W": 1.0, "H": 1.0 / 12.0, "K": 1.0 / 720.0, "theta": 3.0, "xi": 1.0}
+# Standard normals, for functionals of the path that W and H do not determine.
+STANDARD = ("E normal", "F normal")
 
 
 class GridPath(BrownianPath):
@@ -102,7 +104,8 @@ class GridSteps:
             N(0, |h|/720). A: Levy areas ``(I_kl - I_lk)/2``, ``I_kl = int W_k dW_l``, of the
             other three. theta: three-point, +-sqrt(3 |h|) with probability 1/6 each, else 0.
             xi: four-point, +-sqrt((2 +- sqrt(3)) |h|) with probabilities (3 -+ sqrt(3))/12.
-            sign: two-point, +-1. eta: two-point, +-1, one for each step and path.
+            sign: two-point, +-1. eta: two-point, +-1, one for each step and path. "E normal",
+            "F normal": N(0, 1), of which `sdeint.linear` makes functionals of the path.
 
         Returns
         -------
@@ -127,6 +130,8 @@ class GridSteps:
         if name in DISCRETE:
             return self._discrete(name, first, count)
         standard = path._shaped(self._in_order(self._standard(name, first, count)))
+        if name in STANDARD:
+            return standard
         return standard * self._scale(name, first, count, standard.ndim)
 
     def scale(self, name: str, first: int, count: int) -> Tensor:

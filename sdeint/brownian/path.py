@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sdeint.brownian.counters import MAX_CHANNELS, MAX_PATHS, Lanes
 
-NAMES = ("W", "H", "K", "A", "theta", "xi", "sign", "eta")
+NAMES = ("W", "H", "K", "A", "theta", "xi", "sign", "eta", "E normal", "F normal")
 
 
 class Steps(Protocol):

@@ -51,11 +51,11 @@ def strong(
 ) -> Study:
     """Root mean square error at the end time, on one Brownian path for all step sizes.
 
-    The path is a `TreePath`. Where the method or the reference needs Levy areas or K it is a
-    `NestedPath`, whose finest grid holds the times of all step sizes and of the reference: the
-    variables of every step are then exact sums over one and the same set of fine steps. Errors of
-    the areas themselves, which all step sizes share, go unseen, but where a closed form is compared
-    with.
+    The path is a `TreePath`. Where the method or the reference needs Levy areas, K, or the exact
+    noise of a linear part, it is a `NestedPath`, whose finest grid holds the times of all step sizes
+    and of the reference: the variables of every step are then exact sums over one and the same set
+    of fine steps. Errors of the areas themselves, which all step sizes share, go unseen, but where a
+    closed form is compared with.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def _path(
 ) -> BrownianPath:
     """A path on which the study's and the reference's grids agree about all that they need."""
     tableau, finest = refer.method or (setting.tableau, 1)
-    if not (primitives(setting.tableau) | primitives(tableau)) & {"K", "A"}:
+    if not (primitives(setting.tableau) | primitives(tableau)) & {"K", "A", "E", "F"}:
         return setting.tree(seed, first, count)
     numbers = {1, finest, *levels}
     if refer.halves:

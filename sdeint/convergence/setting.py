@@ -17,7 +17,7 @@ from sdeint.checks import examine
 from sdeint.convergence.fitting import Fit
 from sdeint.convergence.study import Study
 from sdeint.errors import ProblemError
-from sdeint.problem import SDE
+from sdeint.problem import SDE, SemilinearSDE
 from sdeint.problems import PathValues, Problem
 from sdeint.solving import resolve_method, solve
 from tableaux import Tableau, variables
@@ -62,6 +62,8 @@ class Setting:
             raise ProblemError(
                 f"problem must be an sdeint.SDE or a Problem, got {type(problem).__name__}"
             )
+        if not isinstance(sde, SemilinearSDE):
+            tableau = tableau.without_linear_part
         if y0.ndim != sde.event_dims:
             raise ProblemError(
                 f"y0 is the start of one path, with event_dims={sde.event_dims} axes, but has "

@@ -146,7 +146,8 @@ def _labels(use: set[str], colour: str, arity: int) -> list[str]:
 
 
 def _general(draw: Draw, stages: tuple[int, int], areas: bool) -> Tableau:
-    path = {name for name, p in PRIMITIVES.items() if p.law == "path" and (areas or name != "A")}
+    left_out = {"E", "F"} if areas else {"A", "E", "F"}  # E and F are those of exponential methods
+    path = {name for name, p in PRIMITIVES.items() if p.law == "path"} - left_out
     discrete = {name for name, p in PRIMITIVES.items() if p.law != "path"}
     use = draw(st.sampled_from((path, discrete)))
     blocks = []

@@ -7,6 +7,7 @@ from tableaux.families import (  # noqa: F401  (each import enters its methods)
     designed,
     deterministic,
     euler,
+    exponential,
     implicit,
     implicit_additive,
     implicit_weak,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tableaux import Tableau, variables
+from tableaux.phi import combination
 
 Field = Callable[[float, np.ndarray], np.ndarray]
 
@@ -15,8 +16,9 @@ Field = Callable[[float, np.ndarray], np.ndarray]
 class Reference:
     """One step of a tableau for f: (t, x) -> (d,) and g: (t, x) -> (d, m)."""
 
-    def __init__(self, tableau: Tableau, f: Field, g: Field, channels: int) -> None:
+    def __init__(self, tableau: Tableau, f: Field, g: Field, channels: int, phi=None) -> None:
         self.tableau, self.f, self.g, self.m = tableau, f, g, channels
+        self.phi = phi  # (k, c, h) -> phi_k(c h L) as a matrix, for exponential tableaux
 
     def __call__(
         self, x: np.ndarray, t: float, h: float, noise: dict[str, np.ndarray], memory=None
@@ -35,8 +37,22 @@ class Reference:
             self.before = self.values
         return new, self.values
 
+    def times(self, entry, value):
+        """An entry applied to a value."""
+        if not self.tableau.exponential:
+            return float(entry) * value
+        total = np.zeros_like(value)
+        for term, factor in combination(entry).items():
+            part = value if term is None else self.phi(term[0], float(term[1]), self.h) @ value
+            total = total + float(factor) * part
+        return total
+
+    def carried(self, c):
+        """The value at the start of the step, moved by L."""
+        return self.phi(0, c, self.h) @ self.x if self.tableau.exponential else self.x.copy()
+
     def output(self):
-        new = self.x.copy()
+        new = self.carried(1.0)
         for output in self.tableau.outputs:
             block = self.tableau.block(output.source)
             for j, weight in output.entries():
@@ -49,7 +65,7 @@ class Reference:
                         variable = self.variable(output.label, r, l, one=l)
                     else:
                         variable = self.variable(output.label, l, None, one=l)
-                    new = new + float(weight) * variable * self.value(block, j, source)
+                    new = new + self.times(weight, variable * self.value(block, j, source))
         return new
 
     def instances(self, block):
@@ -70,7 +86,7 @@ class Reference:
                 # An iteration reads the values of the one before; the first one, those at x.
                 self.values[key] = self.before.get(key, self.field(block, stage, index, self.x))
             target = index if block.replication != "once" else (None,)
-            state = self.x.copy()
+            state = self.carried(float(block.nodes[stage]))
             for c in self.tableau.couplings:
                 if c.target != block.name:
                     continue
@@ -83,7 +99,7 @@ class Reference:
                             continue
                         one = l[0] if l[0] is not None else target[0]
                         variable = self.variable(c.label, l[0], target[0], one=one)
-                        state = state + float(weight) * variable * self.value(source, j, l)
+                        state = state + self.times(weight, variable * self.value(source, j, l))
             self.values[key] = self.field(block, stage, index, state)
         return self.values[key]
 

@@ -1,0 +1,248 @@
+"""Semilinear equations: what exact treatment of L gives, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import sdeint.linear.flow as flow_module
+from sdeint import SDE, GridPath, NestedPath, ProblemError, SemilinearSDE, TreePath, solve
+from sdeint.linear import Diagonal, Scalar, Transformed
+from tableaux import Tableau, catalogue, lawson
+
+F64 = torch.float64
+EXPONENTIAL = sorted(name for name, t in catalogue.items() if t.exponential)
+MIX = torch.tensor([[0.3, -0.4, 0.1], [0.5, 0.2, 0.0], [0.2, 0.3, -0.5]], dtype=F64)
+
+
+def zero(t: Tensor, y: Tensor) -> Tensor:
+    return torch.zeros_like(y)
+
+
+def rest(t: Tensor, y: Tensor) -> Tensor:
+    return torch.sin(y @ MIX) + torch.cos(3 * t)
+
+
+def ring(points: int) -> Transformed:
+    wave = torch.arange(points // 2 + 1, dtype=F64)
+    return Transformed(torch.fft.rfft, lambda v: torch.fft.irfft(v, n=points), -(wave**2))
+
+
+def rms(x: Tensor) -> float:
+    return float(x.square().sum(-1).mean().sqrt())
+
+
+@given(st.floats(-1e6, 3.0), st.sampled_from(EXPONENTIAL), st.integers(1, 4))
+@settings(max_examples=25)
+def test_linear_equations_are_solved_exactly_at_any_step(
+    rate: float, name: str, steps: int
+) -> None:
+    y0 = torch.ones(1, dtype=F64)
+    noise: Any = {"none": "none", "additive": "additive"}.get(catalogue[name].noise, "diagonal")
+    sde = SemilinearSDE(rate, zero, None if noise == "none" else zero, noise=noise)
+    end = solve(sde, y0, [0.0, 0.7], method=name, steps=steps).y[-1]
+    assert float(end) == pytest.approx(math.exp(0.7 * rate), rel=1e-12 + 1e-15 * abs(rate))
+
+
+@pytest.mark.parametrize("name", ["ExponentialEM", "SETDRK2"])
+def test_every_mode_has_its_variance_at_any_step(name: str) -> None:
+    """False alarm: ten variances, each off by six standard deviations: 2e-8."""
+    rates = torch.tensor([-1e4, -50.0, -1.0, 0.0, 0.8], dtype=F64)
+    sde = SemilinearSDE(rates, zero, lambda t, y: 0.7, noise="additive")
+    paths = 40_000
+    exact = 0.49 * torch.where(rates == 0, 1.0, torch.expm1(2 * rates) / (2 * rates))
+    for steps in (1, 3):
+        y0 = torch.zeros(paths, 5, dtype=F64)
+        end = solve(sde, y0, [0.0, 1.0], method=name, steps=steps, seed=3).y[-1]
+        gap = (end.square().mean(0) / exact - 1).abs()
+        assert float(gap.max()) < 6 * math.sqrt(2 / paths)
+
+
+def test_a_stiff_heat_equation_has_its_stationary_variance() -> None:
+    """False alarm: nine means of squares, each off by seven standard deviations: 1e-11."""
+    points, paths = 16, 20_000
+    sde = SemilinearSDE(ring(points), zero, lambda t, y: 1.0, noise="additive")
+    y0 = torch.zeros(paths, points, dtype=F64)
+    end = solve(sde, y0, [0.0, 50.0], method="ExponentialEM", steps=2).y[-1]
+    power = torch.fft.rfft(end, norm="ortho").abs().square().mean(0)
+    wave = torch.arange(1, points // 2 + 1, dtype=F64)
+    assert float((power[1:] * 2 * wave**2 - 1).abs().max()) < 7 * math.sqrt(2 / paths)
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [("ExponentialEM", 1.0), ("LordTambue", 1.0), ("SETDRK2", 1.5), ("LawsonSRA1", 1.5)],
+)
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.0)])
+def test_one_path_for_all_step_sizes(name: str, order: float, ends: tuple[float, float]) -> None:
+    grid = torch.linspace(0, 1, 257, dtype=F64)
+    path = NestedPath(GridPath(1, (100,), (3,), dtype=F64), grid)
+    rates = torch.tensor([-3.0, -1.0, 0.5], dtype=F64)
+    sde = SemilinearSDE(rates, rest, lambda t, y: 0.5, noise="additive")
+    y0 = torch.ones(100, 3, dtype=F64)
+
+    def end(method: str, steps: int) -> Tensor:
+        return solve(sde, y0, ends, method=method, steps=steps, path=path, save_at="end").y[-1]
+
+    exact = end("LawsonSRA1" if name == "SETDRK2" else "SETDRK2", 256)
+    errors = [rms(end(name, steps) - exact) for steps in (8, 32)]
+    assert math.log2(errors[0] / errors[1]) / 2 > order - 0.1
+
+
+def test_with_stiff_modes_the_error_stays() -> None:
+    """The error of SETDRK2 grows by less than a third while L grows by four decades."""
+    found = []
+    for stiffness in (1e2, 1e4, 1e6):
+        rates = torch.tensor([-stiffness, -stiffness / 10, -1.0], dtype=F64)
+        sde = SemilinearSDE(rates, rest, lambda t, y: 0.5, noise="additive")
+        grid = torch.linspace(0, 1, 129, dtype=F64)
+        path = NestedPath(GridPath(1, (100,), (3,), dtype=F64), grid)
+        y0 = torch.ones(100, 3, dtype=F64)
+        ends = [
+            solve(sde, y0, [0.0, 1.0], method="SETDRK2", steps=n, path=path).y[-1]
+            for n in (16, 128)
+        ]
+        found.append(rms(ends[0] - ends[1]))
+    assert max(found) < 4 / 3 * found[0]
+
+
+@pytest.mark.parametrize("name", ["EM", "SRA1", "SRIW1", "Heun"])
+def test_other_methods_solve_the_sum(name: str) -> None:
+    rates = torch.tensor([-1.0, 0.5, 0.0], dtype=F64)
+    calculus: Any = catalogue[name].calculus
+    noise: Any = "additive" if name == "SRA1" else "diagonal"
+
+    def g(t: Tensor, y: Tensor) -> Tensor:
+        return 0.1 + 0 * y
+
+    semilinear = SemilinearSDE(rates, rest, g, noise=noise, calculus=calculus)
+    plain = SDE(lambda t, y: rates * y + rest(t, y), g, noise=noise, calculus=calculus)
+    y0 = torch.ones(4, 3, dtype=F64)
+    one, two = (solve(s, y0, [0.0, 1.0], method=name, steps=5).y for s in (semilinear, plain))
+    torch.testing.assert_close(one, two)
+
+
+def test_L_of_time_moves_by_its_integral() -> None:
+    operator = Diagonal(
+        lambda t: torch.cos(t) * torch.ones(3, dtype=F64),
+        lambda t: torch.sin(t) * torch.ones(3, dtype=F64),
+    )
+    sde = SemilinearSDE(operator, rest)
+    y0 = torch.ones(3, dtype=F64)
+    exact = solve(sde, y0, [0.0, 2.0], method="DormandPrince", steps=400).y[-1]
+    form = lawson(catalogue["RK4"])
+    errors = [rms(solve(sde, y0, [0.0, 2.0], method=form, steps=n).y[-1] - exact) for n in (10, 40)]
+    assert math.log2(errors[0] / errors[1]) / 2 > 3.8
+    back = solve(sde, exact, [2.0, 0.0], method=form, steps=40).y[-1]
+    assert rms(back - y0) < 1e-4
+    etd = [
+        rms(solve(sde, y0, [0.0, 2.0], method="ETD2RK", steps=n).y[-1] - exact) for n in (10, 40)
+    ]
+    assert math.log2(etd[0] / etd[1]) / 2 > 1.8
+
+
+def test_phi_functions_are_computed_once_a_step_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    original = flow_module.phis
+
+    def counted(z: Tensor) -> list[Tensor]:
+        calls.append(z)
+        return original(z)
+
+    monkeypatch.setattr(flow_module, "phis", counted)
+    rates = torch.tensor([-1.0, 0.5, 0.0], dtype=F64)
+    solve(
+        SemilinearSDE(rates, rest), torch.ones(3, dtype=F64), [0.0, 0.7], method="ETDRK4", steps=97
+    )
+    assert len(calls) == 2  # at z and z/2
+
+
+@pytest.mark.parametrize("name", ["ETDRK4", "SETDRK2", "LordTambue"])
+def test_gradients_reach_L_and_the_start(name: str) -> None:
+    rates = torch.tensor([-1.0, 0.5, 0.0], dtype=F64, requires_grad=True)
+    y0 = torch.ones(3, dtype=F64, requires_grad=True)
+    noise: Any = "none" if name == "ETDRK4" else "additive"
+
+    def end(l: Tensor, y: Tensor) -> Tensor:
+        g = None if noise == "none" else (lambda t, x: 0.3)
+        return solve(SemilinearSDE(l, rest, g, noise=noise), y, [0.0, 0.5], method=name, steps=3).y[
+            -1
+        ]
+
+    assert torch.autograd.gradcheck(end, (rates, y0))
+
+
+def test_batches_split_and_single_precision() -> None:
+    sde = SemilinearSDE(torch.tensor([-1.0, -1e3]), zero, lambda t, y: 1.0,
+                        noise="additive")  # fmt: skip
+    y0 = torch.ones(6, 2)
+    whole = solve(sde, y0, [0.0, 1.0], method="SETDRK2", steps=4, seed=5).y
+    part = solve(sde, y0[2:], [0.0, 1.0], method="SETDRK2", steps=4, seed=5, first_path=2).y
+    assert whole.dtype is torch.float32
+    assert torch.equal(whole[:, 2:], part)
+
+
+Y = torch.ones(4, 3, dtype=F64)
+
+
+def run(operator: Any, method: str | Tableau = "ExponentialEM", **options: Any) -> None:
+    g = options.pop("g", lambda t, y: torch.ones_like(y))
+    sde = SemilinearSDE(operator, rest, g, noise=options.pop("noise", "additive"))
+    solve(sde, Y, [0.0, 1.0], method=method, steps=2, **options)
+
+
+RATES = torch.tensor([-1.0, -2.0, 0.0], dtype=F64)
+REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "shape": (torch.ones(4, dtype=F64), {}, r"got shape \(4,\)"),
+    "dense and exact noise": (torch.eye(3, dtype=F64), {}, "LordTambue"),
+    "time and exact noise": (Scalar(torch.cos, torch.sin), {}, "LordTambue"),
+    "wrong integral": (Scalar(torch.cos, torch.cos), {"method": "LordTambue"}, "does not belong"),
+    "growing": (Diagonal(RATES + 3e3), {"method": "LordTambue"}, "phi overflows"),
+    "tree": (RATES, {"path": "tree"}, "NestedPath"),
+    "one channel for all modes": (
+        RATES,
+        {"noise": "scalar"},
+        "channel of its own for each component",
+    ),
+    "matrix": (
+        RATES,
+        {"g": lambda t, y: torch.ones(*y.shape, 2, dtype=F64)},
+        "channel of its own for each component",
+    ),
+    "transformed on a nested path": (
+        Transformed(lambda x: x, lambda v: v, RATES),
+        {
+            "path": NestedPath(
+                GridPath(0, (4,), (3,), dtype=F64), torch.linspace(0, 1, 5, dtype=F64)
+            )
+        },
+        "transformed L",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    operator, options, message = REFUSED[name]
+    with pytest.raises(ProblemError, match=message):
+        run(operator, **options)
+
+
+def test_what_is_refused_with_exact_noise_runs_with_noise_that_is_moved() -> None:
+    for operator in (torch.eye(3, dtype=F64), Scalar(torch.cos, torch.sin)):
+        run(operator, "LordTambue")
+        run(operator, "LordTambue", path=TreePath(0, (4,), (3,), t0=0.0, t1=1.0, dtype=F64))
+    run(RATES, "LordTambue", noise="scalar")
+    run(-1.0, noise="scalar")
+
+
+def test_it_says_what_it_is() -> None:
+    assert (
+        repr(SemilinearSDE(-1.0, zero)) == "SemilinearSDE(noise='none', calculus='ito', L=Scalar)"
+    )

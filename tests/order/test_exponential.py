@@ -1,0 +1,118 @@
+"""The order theory of exponential tableaux: L has a colour of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tableaux import (
+    NOISE_CLASSES,
+    Output,
+    Tableau,
+    TableauError,
+    catalogue,
+    lawson,
+    order,
+    order_conditions,
+    stiff_order,
+    trees,
+)
+from tableaux.phi import coefficient, phi
+from tableaux.rooted_trees import LINEAR, TIME, Tree
+from tableaux.weights import entry_weights
+
+EXPONENTIAL = sorted(name for name, t in catalogue.items() if t.exponential)
+EXPLICIT = [
+    "EM", "Heun", "SRA1", "ShARK", "SRIW1", "SRI1", "SRID1", "SlowRK", "RK4", "DormandPrince",
+    "W2F1", "S2F1", "MilsteinGeneral", "MilsteinCommutative", "PL",
+]  # fmt: skip
+
+
+def test_nodes_of_L_bear_one_child() -> None:
+    # Without noise: chains are one, and of order 3 only [ab]_0 branches, not [ab]_L.
+    assert [len(trees(p, (0, LINEAR))) for p in (1, 2, 3)] == [2, 4, 8 + 3]
+    assert repr(Tree(LINEAR, [Tree(0)])) == "[0]_L"
+    for children in ([Tree(0), Tree(0)], [Tree(TIME)]):
+        with pytest.raises(ValueError, match="one child"):
+            Tree(LINEAR, children)
+
+
+@pytest.mark.parametrize("name", EXPLICIT)
+def test_a_lawson_form_has_the_orders_of_its_method(name: str) -> None:
+    form = lawson(catalogue[name])
+    for noise in NOISE_CLASSES:
+        if form.accepts(noise):
+            verdict = order(form, noise=noise).by_noise[noise]
+            assert (verdict.strong, verdict.weak) == form.claimed(noise), noise
+
+
+@pytest.mark.parametrize("name", EXPONENTIAL)
+def test_without_L_they_are_methods_of_the_same_order(name: str) -> None:
+    tableau = catalogue[name]
+    plain = tableau.without_linear_part
+    assert not plain.exponential
+    for noise, verdict in order(tableau).by_noise.items():
+        other = order(plain, noise=noise).by_noise[noise]
+        assert other.weak is not None
+        assert verdict.weak is not None
+        assert other.weak >= verdict.weak
+
+
+def test_with_phi_functions_of_the_wrong_argument_the_order_drops_only_with_L() -> None:
+    wrong = Tableau.rk(
+        "wrong",
+        [[0, 0], ["phi_1(z/2)", 0]],  # Heun's stage, moved over half of the step
+        ["phi_1(z) - phi_2(z)", "phi_2(z)"],
+        [0, 1],
+    )
+    assert order(wrong.without_linear_part).strong == 2
+    report = order(wrong)
+    assert report.strong == 2  # an error h^2 L N in a stage is one of order 3 in the new value
+    output = Tableau.rk("output", [[0]], ["phi_1(z/2)"], [0])
+    assert order(output).strong == 1
+    moved = replace(
+        catalogue["SETDRK2"],
+        outputs=[
+            Output("drift", "h", ("phi_1(z) - 4/3*phi_2(z)", "4/3*phi_2(z)")),
+            Output("diffusion", "I_k", ("phi_0(z)", 0)),
+        ],
+    )
+    # Noise at the beginning of the step in place of the exact one: E (L int dW)^2 is missed.
+    verdict = order(moved, noise="additive").by_noise["additive"]
+    assert (verdict.strong, verdict.weak) == (1, 1)
+    assert LINEAR in {node.colour for f in verdict.failing for t in f.forest for node in t.nodes()}
+
+
+@given(st.integers(0, 4), st.fractions(-2, 2, max_denominator=6), st.integers(0, 5))
+@settings(max_examples=30)
+def test_expansions(k: int, c: Fraction, n: int) -> None:
+    share = sympy.Rational(c.numerator, c.denominator)
+    found = coefficient(phi(k, share), n)
+    if c == 0:
+        assert found == (sympy.Rational(1, sympy.factorial(k)) if n == 0 else 0)
+    else:
+        assert found == share**n / sympy.factorial(n + k)
+
+
+def test_stiff_orders_are_those_of_the_literature() -> None:
+    orders = {"ETD2RK": 2, "ETDRK4": 2, "Krogstad": 3, "HochbruckOstermann": 4}
+    assert {name: stiff_order(catalogue[name]) for name in orders} == orders
+    assert stiff_order(lawson(catalogue["RK4"])) == 1
+    assert stiff_order(lawson(catalogue["DormandPrince"])) == 1
+    with pytest.raises(TableauError, match="drift stages only"):
+        stiff_order(catalogue["SETDRK2"])
+    with pytest.raises(TableauError, match="drift stages only"):
+        stiff_order(catalogue["RK4"])
+
+
+def test_what_is_not_there_is_refused() -> None:
+    with pytest.raises(TableauError, match="without_linear_part"):
+        order_conditions("weak", 1, catalogue["ExponentialEM"])
+    deep = Tree(LINEAR, [Tree(LINEAR, [Tree(LINEAR, [Tree(1)])])])
+    with pytest.raises(TableauError, match="cannot be proved"):
+        entry_weights(catalogue["ExponentialEM"], 1).output(deep)
