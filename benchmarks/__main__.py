@@ -10,7 +10,7 @@ import numpy
 import sympy
 import torch
 
-from benchmarks import ensembles, small, start
+from benchmarks import ensembles, levels, precision, small, start
 from benchmarks.proofs import proofs
 
 REPORT = Path(__file__).with_name("report.md")
@@ -26,7 +26,11 @@ def sections() -> list[str]:
         ("Weak order 2, general noise", ensembles.general),
         ("One path", small.one_path),
         ("A network as the drift", small.network),
+        ("Work against precision, strong", precision.strong),
+        ("Work against precision, weak", precision.weak),
         ("Memory and time of ensembles", start.memory),
+        ("Multilevel Monte Carlo", levels.levels),
+        ("Two processes", levels.processes),
         ("The first call", start.first_call),
     ):
         print(title, flush=True)

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
-__all__ = ["diffrax_solve", "has_diffrax", "torchsde_solve"]
+__all__ = ["diffrax_solve", "has_diffrax", "torchsde_problem", "torchsde_solve"]
 
 Tensor = torch.Tensor
+Field = Callable[[Tensor, Tensor], Tensor]
 
 
 def has_diffrax() -> bool:
@@ -63,8 +64,8 @@ def diffrax_solve(
 
 def torchsde_solve(
     method: str,
-    f: Callable[[Tensor, Tensor], Tensor],
-    g: Callable[[Tensor, Tensor], Tensor],
+    f: Field,
+    g: Field,
     shape: tuple[int, int],
     steps: int,
     noise: str = "diagonal",
@@ -73,6 +74,19 @@ def torchsde_solve(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import torchsde
+
+    problem = torchsde_problem(f, g, noise)
+    y0, times = torch.ones(shape), torch.tensor([0.0, 1.0])
+
+    def work() -> None:
+        with torch.no_grad():
+            torchsde.sdeint(problem, y0, times, method=method, dt=1 / steps)
+
+    return work
+
+
+def torchsde_problem(f: Field, g: Field, noise: str) -> torch.nn.Module:
+    """An Ito equation in torchsde's form."""
 
     class Problem(torch.nn.Module):
         noise_type, sde_type = noise, "ito"
@@ -83,10 +97,4 @@ def torchsde_solve(
         def g(self, t: Tensor, y: Tensor) -> Tensor:
             return g(t, y)
 
-    problem, y0, times = Problem(), torch.ones(shape), torch.tensor([0.0, 1.0])
-
-    def work() -> None:
-        with torch.no_grad():
-            torchsde.sdeint(problem, y0, times, method=method, dt=1 / steps)
-
-    return work
+    return Problem()
