@@ -25,7 +25,7 @@ from sdeint.problem import Field
 from sdeint.stepping import Stepper
 from sdeint.timeline import Timeline
 
-__all__ = ["FUSED", "Chunk", "steps_a_chunk", "why_not", "worth_compiling"]
+__all__ = ["FUSED", "Chunk", "is_compiler_error", "steps_a_chunk", "why_not", "worth_compiling"]
 
 Tensor = torch.Tensor
 #: Variables whose generator is part of the graph; others, as Levy areas, are drawn ahead.
@@ -58,6 +58,14 @@ def why_not(program: Program, timeline: Timeline) -> str:
     if timeline.grid.requires_grad:
         return "the times carry a gradient"
     return ""
+
+
+def is_compiler_error(error: Exception) -> bool:
+    """Whether an error says that steps could not be compiled."""
+    # Imported here: the compiler takes longer to import than all of this package.
+    from torch._dynamo.exc import TorchDynamoException
+
+    return isinstance(error, TorchDynamoException)
 
 
 def worth_compiling(program: Program, numbers: int, steps: int) -> bool:

@@ -9,12 +9,11 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 import torch
-from torch._dynamo.exc import TorchDynamoException
 
 from sdeint.brownian import BrownianPath
 from sdeint.brownian.path import Steps
 from sdeint.checks import Layout, checked_drift
-from sdeint.compiling import why_not, worth_compiling
+from sdeint.compiling import is_compiler_error, why_not, worth_compiling
 from sdeint.errors import NonFiniteError, ProblemError, StageError
 from sdeint.fused import FusedSteps
 from sdeint.linear.flow import Flow
@@ -101,7 +100,9 @@ class Run:
                 if in_chunks and fused is not None:
                     try:
                         y, memory, values = fused.advance(y, memory, first, count, saved)
-                    except TorchDynamoException as error:
+                    except Exception as error:
+                        if not is_compiler_error(error):
+                            raise
                         if compile is True:
                             raise ProblemError(_cannot_trace(error)) from error
                         warnings.warn(_cannot_trace(error) + "; its steps are eager", stacklevel=3)
