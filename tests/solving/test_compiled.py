@@ -226,3 +226,23 @@ def test_no_step_waits_for_the_device(method: str) -> None:
             solve(sde, y0, [0.0, 1.0], steps=steps, method=method, compile=False)
         waits.append(mode.count)
     assert waits[0] == waits[1]
+
+
+@pytest.mark.parametrize("times", [[0.0, 1.0], [1.0, 0.0]])
+@pytest.mark.usefixtures("traced")
+def test_a_single_path_is_compiled_in_longer_chunks(
+    times: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "LONG", 8)
+    sde = SDE(decay, wave)
+    agree(sde, "EM", torch.ones(2, dtype=DOUBLE), times, steps=22)
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_path_that_only_compiled_steps_lose_is_reported_at_their_end() -> None:
+    def lost(t: Tensor, y: Tensor) -> Tensor:
+        return y / 0.0 if torch.compiler.is_compiling() else -y
+
+    with pytest.raises(NonFiniteError) as caught:
+        solve(SDE(lost, wave), torch.ones(3, 1), [0.0, 1.0], steps=9, compile=True)
+    assert (caught.value.step, caught.value.count) == (7, 3)
