@@ -6,8 +6,12 @@ paths in which nothing but the state touches memory.  All that differs between c
 and grids enters as a tensor, so one compilation serves them all; and any number of paths, where
 the batch has one axis.
 
+Where only ends of chunks are wanted, and no gradient, the loop over chunks is part of the graph too
+(`while_loop`, in C++): a call of a graph from Python costs as much as a hundred steps of one path.
+
 Rejected: one graph a step, whose calls cost more than the steps of a small problem; a loop inside
-the graph (`while_loop`), which is not fused; drawing the noise ahead, which sends it through memory.
+the graph over single steps, between which nothing is fused; drawing the noise ahead, which sends it
+through memory.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch._higher_order_ops.while_loop import while_loop
 
 from sdeint.brownian.counters import Lanes
 from sdeint.brownian.grid_path import unit_variables
@@ -31,10 +36,10 @@ Tensor = torch.Tensor
 #: Variables whose generator is part of the graph; others, as Levy areas, are drawn ahead.
 FUSED = ("W", "H", "K", "theta", "xi", "sign", "eta")
 #: Steps a chunk: multiples of the four that one call of the generator serves.  Code, and with it the
-#: time to compile, grows with the steps; the call of a graph costs some microseconds, which one path
-#: feels and 10^4 do not.  The first and last steps of a grid, which fill no chunk, are eager; so the
-#: length must not depend on how many paths there are, or the last bits of a path would.
-SHORT, LONG = 4, 32
+#: time to compile, grows with the steps; a single path has few numbers to a step and wants more.
+#: The first and last steps of a grid, which fill no chunk, are eager; so the length must not depend
+#: on how many paths there are, or the last bits of a path would.
+SHORT, LONG = 4, 16
 
 
 #: About what an eager step costs, on a core of 2020: seconds a call, and seconds a number.
@@ -107,6 +112,8 @@ class Chunk:
         Of the noise of one path.
     every : bool
         Whether the values after all steps are returned, rather than after the last.
+    loop : bool
+        Whether one call does many chunks.
     """
 
     def __init__(
@@ -123,9 +130,10 @@ class Chunk:
         fused: Sequence[str],
         shape: tuple[int, ...],
         every: bool,
+        loop: bool,
     ) -> None:
         self.channels = tuple(shape)
-        self.program, self.steps, self.every = program, steps, every
+        self.program, self.steps, self.every, self.loop = program, steps, every, loop
         self.event_dims, self.backwards = event_dims, sign < 0
         self.fused = tuple(fused)
         self.given = tuple(name for name in names if name not in fused)
@@ -133,9 +141,15 @@ class Chunk:
         terms = [term for weight in _weights(program) for term in weight.terms]
         self.exponents = tuple(sorted({power for _, power, _ in terms} - {0.0}))
         self.functions = tuple({id(c): c for c, _, _ in terms if callable(c)}.values())
-        # Small steps spend their time between kernels: in C++ that takes half as long.
-        options: dict[str, Any] | None = {"cpp_wrapper": True} if steps > SHORT else None
-        self.compiled = torch.compile(_own_copy(_run), fullgraph=True, options=options)
+        options: dict[str, Any] = {}
+        if loop or steps > SHORT:
+            # Small steps spend their time between kernels: in C++ that takes half as long.
+            options["cpp_wrapper"] = True
+        if steps > SHORT:
+            # Drifts stack their components; each would be a tensor, which costs more than its number.
+            options["force_pointwise_cat"] = True
+        work = _own_copy(_loop if loop else _run)
+        self.compiled = torch.compile(work, fullgraph=True, options=options or None)
 
     def table(
         self,
@@ -192,6 +206,61 @@ class Chunk:
         )
         return result
 
+    def repeat(
+        self,
+        y: Tensor,
+        memory: list[Tensor],
+        places: Tensor,
+        tables: Tensor,
+        lanes: Lanes,
+        shared_lane: Lanes,
+        begin: Tensor,
+        stop: Tensor,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The value after some chunks, of one that was made with `loop`.
+
+        Parameters
+        ----------
+        y : tensor
+        memory : list of tensors
+        places : int64 tensor (chunks, steps / 4)
+        tables : tensor (chunks, steps, columns)
+        lanes, shared_lane : Lanes
+        begin, stop : int64 tensors without axes
+            Of the chunks, counted in `places` and `tables`.
+        """
+        y, *memory = self.compiled(self, y, memory, places, tables, lanes, shared_lane, begin, stop)
+        return y, memory
+
+
+def _loop(
+    chunk: Chunk,
+    y: Tensor,
+    memory: list[Tensor],
+    places: Tensor,
+    tables: Tensor,
+    lanes: Lanes,
+    shared_lane: Lanes,
+    begin: Tensor,
+    stop: Tensor,
+) -> tuple[Tensor, ...]:
+    """What is compiled: a loop over chunks, the steps of each without one."""
+
+    def unfinished(at: Tensor, *values: Tensor) -> Tensor:
+        return at < stop
+
+    def advance(at: Tensor, y: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        here = at.reshape(1)
+        place, table = (x.index_select(0, here)[0] for x in (places, tables))
+        y, kept = _run(chunk, y, list(memory), place, table, lanes, shared_lane, [])
+        # Copies, for a loop's results must be neither each other nor what went in.
+        return at + 1, *(x.clone(memory_format=torch.contiguous_format) for x in (y, *kept))
+
+    ends: tuple[Tensor, ...] = while_loop(  # type: ignore[no-untyped-call]
+        unfinished, advance, (begin, y, *memory)
+    )
+    return ends[1:]
+
 
 def _run(
     chunk: Chunk,
@@ -203,7 +272,7 @@ def _run(
     shared_lane: Lanes,
     given: list[Tensor],
 ) -> tuple[Tensor, list[Tensor]]:
-    """What is compiled: a chunk's steps, without a loop left."""
+    """What is compiled: a chunk's steps, without a loop."""
     units = {name: _units(name, lanes, shared_lane, place, table.dtype) for name in chunk.fused}
     batch = y.shape[: y.ndim - chunk.event_dims]
     evaluations = len(chunk.program.evaluations)

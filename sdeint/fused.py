@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,23 +39,27 @@ class FusedSteps:
         start = min(start, steps)
         self.range = (start, start + (steps - start) // length * length)
         inside = [s for s in run.timeline.saved if start < s < self.range[1]]
-        every = any((s - start) % length for s in inside)
+        self.every = any((s - start) % length for s in inside)
         names = tuple(sorted(run.program.primitives))
         fused = tuple(name for name in names if self.own is not None and name in FUSED)
-        self.chunk = _chunk(run, length, names, fused, every)
-        self.block = 64 * length
+        self.names, self.variables = names, fused
+        self.length, self.block = length, 64 * length
         if len(fused) < len(names):
             self.block = max(1, min(self.block, run.path.block_length()) // length) * length
         self.lanes = (run.path._lanes.traceable(), run.path._shared_lane.traceable())
-        self.places = torch.arange(-(-steps // 4), device=run.path.device)
+        self.quarters = torch.arange(length // 4, device=run.path.device)
+        # Only the processor's loops are in C++: those of other devices have Python between kernels.
+        self.loops = not self.every and fused == names and run.path.device.type == "cpu"
         self.one_axis = y0.ndim - run.sde.event_dims == 1 and len(y0) > 1
 
     def advance(
         self, y: Tensor, memory: list[Tensor], first: int, count: int, saved: Collection[int]
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Some chunks; also the values to be kept."""
-        run, chunk = self.run, self.chunk
-        steps, length = run.timeline.steps, chunk.steps
+        run = self.run
+        steps, length = run.timeline.steps, self.length
+        loop = self.loops and not any(x.requires_grad for x in (y, *memory))
+        chunk = self.chunk(loop)
         scales = {}
         if self.own is not None:
             scales = {name: self.own.scale(name, first, count) for name in chunk.fused}
@@ -65,50 +69,79 @@ class FusedSteps:
             run.ratios[first : first + count],
             scales,
         )
-        tables = torch.split(table.to(run.path.device, run.clock), length)
+        ends = range(first + length, first + count + 1, length)
+        tables = table.to(run.path.device, run.clock).reshape(len(ends), length, -1)
+        starts = torch.arange(first, first + count, length, device=run.path.device)
+        starts = steps - starts - length if run.sign < 0 else starts
+        places = starts[:, None] // 4 + self.quarters
+        y, memory = y.contiguous(), [x.contiguous() for x in memory]
+        if self.one_axis:
+            torch._dynamo.maybe_mark_dynamic(y, 0)
+        if loop:
+            return self.looped(chunk, y, memory, places, tables, ends, saved)
         ahead = run.drawn(first, count, y.dtype, chunk.given)
         given = [torch.split(ahead[name], length) for name in chunk.given]
         kept = []
-        if self.one_axis:
-            torch._dynamo.maybe_mark_dynamic(y, 0)
-        for c, n in enumerate(range(first, first + count, length)):
-            place = (steps - n - length if run.sign < 0 else n) // 4
-            end, memory = chunk(
-                y,
-                memory,
-                self.places[place : place + length // 4],
-                tables[c],
-                *self.lanes,
-                [parts[c] for parts in given],
-            )
-            y = end[-1] if chunk.every else end
+        for c, end in enumerate(ends):
+            parts = [part[c] for part in given]
+            values, memory = chunk(y, memory, places[c], tables[c], *self.lanes, parts)
+            y = values[-1] if chunk.every else values
             kept += [
-                end[m - n - 1] if chunk.every else end
-                for m in range(n + 1, n + length + 1)
+                values[m - end - 1] if chunk.every else values
+                for m in range(end - length + 1, end + 1)
                 if m in saved
             ]
         return y, memory, kept
 
-
-def _chunk(
-    run: Run, length: int, names: tuple[str, ...], fused: tuple[str, ...], every: bool
-) -> Chunk:
-    """The chunk of a problem, made once and kept with it."""
-    sde, layout = run.sde, run.layout
-    key = (sde.f, sde.g, run.program, layout.channels, run.sign, length, names, fused, every)
-    chunk: Chunk | None = sde.chunks.get(key)
-    if chunk is None:
-        chunk = sde.chunks[key] = Chunk(
-            run.program,
-            sde.f,
-            layout.g,
-            channels=run.channels,
-            sign=run.sign,
-            event_dims=sde.event_dims,
-            steps=length,
-            names=names,
-            fused=fused,
-            shape=layout.channels,
-            every=every,
+    def looped(
+        self,
+        chunk: Chunk,
+        y: Tensor,
+        memory: list[Tensor],
+        places: Tensor,
+        tables: Tensor,
+        ends: Sequence[int],
+        saved: Collection[int],
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """`advance` with one call from each value that is kept to the next."""
+        # All blocks have the size of the first one, so that they share a graph.
+        missing = self.block // self.length - len(ends)
+        places, tables = (
+            torch.cat((x, x[:1].expand(missing, *x.shape[1:]))) for x in (places, tables)
         )
-    return chunk
+        kept = []
+        begin = 0
+        for stop, end in enumerate(ends, 1):
+            if end in saved or stop == len(ends):
+                bounds = (torch.tensor(n, device=y.device) for n in (begin, stop))
+                y, memory = chunk.repeat(y, memory, places, tables, *self.lanes, *bounds)
+                begin = stop
+                if end in saved:
+                    kept.append(y)
+        return y, memory, kept
+
+    def chunk(self, loop: bool) -> Chunk:
+        """The chunk of the problem, made once and kept with it."""
+        run = self.run
+        sde, layout, every = run.sde, run.layout, self.every
+        key = (
+            sde.f, sde.g, run.program, layout.channels, run.sign, self.length, self.names,
+            self.variables, every, loop,
+        )  # fmt: skip
+        chunk: Chunk | None = sde.chunks.get(key)
+        if chunk is None:
+            chunk = sde.chunks[key] = Chunk(
+                run.program,
+                sde.f,
+                layout.g,
+                channels=run.channels,
+                sign=run.sign,
+                event_dims=sde.event_dims,
+                steps=self.length,
+                names=self.names,
+                fused=self.variables,
+                shape=layout.channels,
+                every=every,
+                loop=loop,
+            )
+        return chunk

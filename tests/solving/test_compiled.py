@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
@@ -29,7 +28,12 @@ def fresh() -> Iterator[None]:
 @pytest.fixture
 def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps are traced and fused, but not translated: seconds less for each graph."""
-    monkeypatch.setattr(compiling.torch, "compile", partial(torch.compile, backend="aot_eager"))
+    compile = torch.compile
+
+    def trace(function: Any, *, fullgraph: bool, options: object) -> Any:
+        return compile(function, fullgraph=fullgraph, backend="eager")
+
+    monkeypatch.setattr(compiling.torch, "compile", trace)
     monkeypatch.setattr(compiling, "LONG", 4)
 
 
@@ -246,3 +250,35 @@ def test_a_path_that_only_compiled_steps_lose_is_reported_at_their_end() -> None
     with pytest.raises(NonFiniteError) as caught:
         solve(SDE(lost, wave), torch.ones(3, 1), [0.0, 1.0], steps=9, compile=True)
     assert (caught.value.step, caught.value.count) == (7, 3)
+
+
+@pytest.mark.parametrize("method", ["SRIW1", "TwoStep"])
+@pytest.mark.parametrize(("start", "steps"), [(0.0, 300), (1.0, 40)])
+@pytest.mark.usefixtures("traced")
+def test_a_loop_over_chunks_takes_the_same_steps(method: str, start: float, steps: int) -> None:
+    noise = "diagonal" if method == "SRIW1" else "additive"
+    sde = SDE(decay, wave if noise == "diagonal" else lambda t, y: 0.3 + 0.0 * y, noise=noise)  # type: ignore
+    times = [abs(start - x) for x in (0.0, 0.2, 0.6, 1.0)]
+    y0 = torch.full((3, 2), 0.7, dtype=DOUBLE)
+    solutions = [
+        solve(sde, y0, times, steps=steps, method=method, compile=compile)
+        for compile in (False, True)
+    ]
+    assert [chunk.loop for chunk in sde.chunks.values()] == [True]
+    torch.testing.assert_close(solutions[0].y, solutions[1].y, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_loop_over_chunks_is_called_from_one_saved_value_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = []
+    repeat = compiling.Chunk.repeat
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        calls.append(tuple(map(int, arguments[-2:])))
+        return repeat(self, *arguments)
+
+    monkeypatch.setattr(compiling.Chunk, "repeat", counted)
+    solve(SDE(decay, wave), torch.ones(3, 2), [0.0, 0.3, 1.0], steps=40, compile=True)
+    assert calls == [(0, 2), (2, 9)]
