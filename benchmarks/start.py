@@ -44,9 +44,11 @@ def first_call() -> str:
                 rows.append((f"first compiled solve, {method}, {what}", f"{seconds:.1f}"))
     torch_alone = min(_run(_IMPORT.format(what="torch"))[0] for _ in range(3))
     both = min(_run(_IMPORT.format(what="torch, sdeint"))[0] for _ in range(3))
+    used = min(_run(_IMPORT.format(what="torch, sdeint.solving"))[0] for _ in range(3))
     rows += [
         ("import torch", f"{torch_alone:.2f}"),
         ("import sdeint after it", f"{both - torch_alone:.2f}"),
+        ("its first use, which imports the rest and sympy", f"{used - both:.2f}"),
     ]
     return table(("what", "s"), rows)
 

@@ -6,16 +6,15 @@ The distribution is ``sdeint-tableaux``; the project called ``sdeint`` on PyPI i
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sdeint.brownian import BrownianPath, GridPath, NestedPath, TreePath
-from sdeint.diffusions import Columns, Product
-from sdeint.errors import NonFiniteError, ProblemError, StageError
-from sdeint.newton import Newton
-from sdeint.problem import SDE, SemilinearSDE
-from sdeint.solution import Solution, Stats
-from sdeint.solving import solve
-
 if TYPE_CHECKING:
+    from sdeint.brownian import BrownianPath, GridPath, NestedPath, TreePath
+    from sdeint.diffusions import Columns, Product
     from sdeint.ensemble import expect, multilevel
+    from sdeint.errors import NonFiniteError, ProblemError, StageError
+    from sdeint.newton import Newton
+    from sdeint.problem import SDE, SemilinearSDE
+    from sdeint.solution import Solution, Stats
+    from sdeint.solving import solve
 
 __all__ = [
     "SDE",
@@ -37,15 +36,31 @@ __all__ = [
     "solve",
 ]
 
-#: Modules that are imported when they are first asked for: they cost time that a solve does not need.
-_LAZY = ("convergence", "ensemble", "plots", "problems", "testing")
-#: Functions of such a module.
-_OF_ENSEMBLES = ("expect", "multilevel")
+#: Everything is imported when it is first asked for: exact arithmetic alone takes half a second, and
+#: a program that shows its options, or draws a path, has no need of it.
+_HOME = {
+    "brownian": ("BrownianPath", "GridPath", "NestedPath", "TreePath"),
+    "diffusions": ("Columns", "Product"),
+    "ensemble": ("expect", "multilevel"),
+    "errors": ("NonFiniteError", "ProblemError", "StageError"),
+    "newton": ("Newton",),
+    "problem": ("SDE", "SemilinearSDE"),
+    "solution": ("Solution", "Stats"),
+    "solving": ("solve",),
+}
+_MODULES = (*_HOME, "compiling", "convergence", "plots", "problems", "testing")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
+    if name in _MODULES:
         return import_module(f"{__name__}.{name}")
-    if name in _OF_ENSEMBLES:
-        return getattr(import_module(f"{__name__}.ensemble"), name)
+    for module, names in _HOME.items():
+        if name in names:
+            value = getattr(import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

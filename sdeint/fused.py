@@ -43,7 +43,8 @@ class FusedSteps:
         names = tuple(sorted(run.program.primitives))
         fused = tuple(name for name in names if self.own is not None and name in FUSED)
         self.names, self.variables = names, fused
-        self.length, self.block = length, 64 * length
+        # A single path's steps cost less than what is done once a block.
+        self.length, self.block = length, length * (64 if run.path.batch else 256)
         if len(fused) < len(names):
             self.block = max(1, min(self.block, run.path.block_length()) // length) * length
         self.lanes = (run.path._lanes.traceable(), run.path._shared_lane.traceable())

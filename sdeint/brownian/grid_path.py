@@ -91,6 +91,7 @@ class GridSteps:
         grid, self.decreasing = checked_grid(grid)
         self.count = len(grid) - 1
         self._width = torch.diff(grid).abs().to(path.device)
+        self._scales: dict[str, Tensor] = {}
 
     def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
         """The named variables of the steps first, ..., first + count - 1.
@@ -138,8 +139,10 @@ class GridSteps:
         """What a variable's unit form is multiplied by in each step: float64 (count,)."""
         if name in ("sign", "eta"):
             return torch.ones(count, dtype=torch.float64, device=self.path.device)
-        scale = torch.sqrt(self._width[first : first + count] * VARIANCE[name])
-        return -scale if name in ODD and self.decreasing else scale
+        if name not in self._scales:
+            scale = torch.sqrt(self._width * VARIANCE[name])
+            self._scales[name] = -scale if name in ODD and self.decreasing else scale
+        return self._scales[name][first : first + count]
 
     def _scale(self, name: str, first: int, count: int, ndim: int) -> Tensor:
         return self.scale(name, first, count).to(self.path.dtype).view(-1, *(1,) * (ndim - 1))

@@ -522,7 +522,10 @@ def test_torchsde_on_the_same_path_gives_the_same_numbers(name, peer, calculus, 
 
 def test_modules_are_reached_as_attributes_without_being_imported_at_once():
     code = (
-        "import sys, sdeint, tableaux, diffusion;"
+        "import sys, sdeint;"
+        "assert not {'sympy', 'tableaux', 'sdeint.solving'} & set(sys.modules);"
+        "assert {'solve', 'SDE', 'convergence'} <= set(dir(sdeint));"
+        "import tableaux, diffusion; sdeint.solve, sdeint.SDE, sdeint.expect;"
         "assert not {'sdeint.convergence', 'tableaux.design', 'diffusion.metrics'} & set(sys.modules);"
         "sdeint.convergence.strong, sdeint.problems.library, tableaux.design.solve, diffusion.metrics.w1;"
         "assert not hasattr(sdeint, 'nothing')"
