@@ -16,6 +16,7 @@ through memory.
 
 from __future__ import annotations
 
+import itertools
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -41,6 +42,8 @@ FUSED = ("W", "H", "K", "theta", "xi", "sign", "eta")
 #: on how many paths there are, or the last bits of a path would.
 SHORT, LONG = 4, 16
 
+
+_copies = itertools.count()
 
 #: About what an eager step costs, on a core of 2020: seconds a call, and seconds a number.
 _CALL, _ARITHMETIC, _NORMAL = 4e-5, 3e-9, 2e-8
@@ -325,8 +328,11 @@ def _weights(program: Program) -> Iterator[Weight]:
 def _own_copy(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with a code object of its own.
 
-    The compiler keeps what it compiled with the code object, and at most eight of it.
+    The compiler keeps what it compiled with the code object, and at most eight of it; and by the
+    code's name it remembers which numbers differed, and makes variables of them. The numbers of two
+    problems differ, but for each of them they are constants.
     """
     assert isinstance(function, types.FunctionType)
-    code = function.__code__.replace(co_name=function.__name__)
-    return types.FunctionType(code, function.__globals__, function.__name__)
+    name = f"{function.__name__}_{next(_copies)}"
+    code = function.__code__.replace(co_name=name)
+    return types.FunctionType(code, function.__globals__, name)

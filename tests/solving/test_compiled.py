@@ -282,3 +282,24 @@ def test_a_loop_over_chunks_is_called_from_one_saved_value_to_the_next(
     monkeypatch.setattr(compiling.Chunk, "repeat", counted)
     solve(SDE(decay, wave), torch.ones(3, 2), [0.0, 0.3, 1.0], steps=40, compile=True)
     assert calls == [(0, 2), (2, 9)]
+
+
+def test_the_numbers_of_one_problem_stay_constants_beside_those_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The compiler makes variables of numbers that differ between two calls of one code."""
+    compile, numbers = torch.compile, []
+
+    def record(graph: Any, inputs: list[Any]) -> Any:
+        numbers.append(
+            [x for x in inputs if isinstance(x, Tensor) and x.ndim == 0 and x.is_floating_point()]
+        )
+        return graph.forward
+
+    def trace(function: Any, *, fullgraph: bool, options: object) -> Any:
+        return compile(function, fullgraph=fullgraph, backend=record)
+
+    monkeypatch.setattr(compiling.torch, "compile", trace)
+    for method in ("EM", "SRIW1", "DFMilstein"):
+        solve(SDE(decay, wave), torch.ones(5, 1), [0.0, 1.0], method=method, steps=8, compile=True)
+    assert numbers == [[], [], []]
