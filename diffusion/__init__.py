@@ -6,16 +6,23 @@ The networks and data of `diffusion.digits` are imported on demand.
 from importlib import import_module
 from types import ModuleType
 
+from diffusion.cosine import CosineVP
+from diffusion.discrete import DiscreteVP
+from diffusion.edm import EDM, edm_denoiser
 from diffusion.grids import grids, time_grid
 from diffusion.mixtures import GaussianMixture, MixtureModel
 from diffusion.predictions import compose, convert, from_x0, predictions, to_x0
 from diffusion.processes import VE, VP, Flow, Process, SubVP
 from diffusion.reverse import NoiseClock
 from diffusion.sampling import Trajectory, sample, trajectory
+from diffusion.spacings import spacings
 
 __all__ = [
+    "EDM",
     "VE",
     "VP",
+    "CosineVP",
+    "DiscreteVP",
     "Flow",
     "GaussianMixture",
     "MixtureModel",
@@ -25,10 +32,12 @@ __all__ = [
     "Trajectory",
     "compose",
     "convert",
+    "edm_denoiser",
     "from_x0",
     "grids",
     "predictions",
     "sample",
+    "spacings",
     "time_grid",
     "to_x0",
     "trajectory",

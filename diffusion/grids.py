@@ -3,22 +3,25 @@
 Each grid takes a process, a number of steps and a range of ``lambda = log(alpha / sigma)``, and
 returns ``steps + 1`` strictly decreasing float64 times, from noise to data. The range is in lambda
 and not in t because the same range then means the same noise levels for every process; its two
-ends are the first and the last time of every grid.
+ends are the first and the last time of every grid. Only the grids of `diffusion.spacings` and
+explicit times have ends of their own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from diffusion.processes import Process
+from diffusion.spacings import spacings
 from tableaux.errors import unknown
 
 LambdaRange = tuple[float, float]
 Grid = Callable[[Process, int, LambdaRange], Tensor]
+Times = Sequence[float] | Tensor
 
 # sigma / alpha from 164 down to 0.01, clipped to what the process reaches (VP: lambda >= -5.03).
 _DEFAULT_RANGE = (-5.1, 4.6)
@@ -43,10 +46,29 @@ def quadratic(process: Process, steps: int, lambda_range: LambdaRange) -> Tensor
 def karras(
     process: Process, steps: int, lambda_range: LambdaRange, *, power: float = 7.0
 ) -> Tensor:
-    """Equal steps in ``(sigma / alpha)**(1 / power)``, as in EDM (arXiv 2206.00364, eq. 5)."""
+    """Equal steps in ``(sigma / alpha)**(1 / power)`` (Karras et al., arXiv 2206.00364, eq. 5)."""
     low, high = lambda_range
     roots = _line(math.exp(-low / power), math.exp(-high / power), steps)
     return process.t_of_lambda(-power * torch.log(roots))
+
+
+def edm(process: Process, steps: int, lambda_range: LambdaRange) -> Tensor:
+    """The grid `karras` on EDM's own range: ``sigma / alpha`` from 80 to 0.002 unless told otherwise.
+
+    EDM's further step to sigma = 0 is the final denoising evaluation.
+    """
+    return karras(process, steps, lambda_range)
+
+
+def beta(
+    process: Process, steps: int, lambda_range: LambdaRange, *, a: float = 0.6, b: float = 0.6
+) -> Tensor:
+    """Quantiles of a beta distribution in time: small steps at both ends (arXiv 2407.12173)."""
+    from scipy.special import betaincinv  # slow to import, and needed only here
+
+    first, last = _ends(process, lambda_range)
+    quantiles = torch.from_numpy(betaincinv(a, b, _line(1.0, 0.0, steps).numpy()))
+    return last + (first - last) * quantiles
 
 
 grids: Mapping[str, Grid] = {
@@ -54,28 +76,38 @@ grids: Mapping[str, Grid] = {
     "uniform_t": uniform_t,
     "quadratic": quadratic,
     "karras": karras,
+    "edm": edm,
+    "beta": beta,
 }
+
+#: Ranges of the grids that come with one of their own.
+_OWN_RANGES = {"edm": (-math.log(80.0), -math.log(0.002))}
 
 
 def time_grid(
-    grid: str | Grid,
+    grid: str | Grid | Times,
     process: Process,
     steps: int,
     lambda_range: LambdaRange | None = None,
+    first_time: float | None = None,
 ) -> Tensor:
     """The times of `steps` steps, from noise to data.
 
     Parameters
     ----------
-    grid : str or callable
-        A name in `grids`, or a function with their signature.
+    grid : str, callable or times
+        A name in `grids` or in `spacings`, a function with the signature of the former, or the
+        ``steps + 1`` times themselves, decreasing.
     process : Process
         The forward process.
     steps : int
         Number of steps, at least one.
     lambda_range : (float, float), optional
-        Lambda at the first time and at the last, increasing. By default -5.1 to 4.6, as far as
-        the process reaches.
+        Lambda at the first time and at the last, increasing. By default -5.1 to 4.6 (EDM's grid
+        -4.38 to 6.21), as far as the process's network was trained. Spacings and explicit times
+        have their own ends.
+    first_time : float, optional
+        The first time, instead of the lower end of the range.
 
     Returns
     -------
@@ -85,26 +117,50 @@ def time_grid(
     Raises
     ------
     ValueError
-        For an unknown grid, fewer than one step, a range that is empty or beyond the process,
-        or a grid that does not decrease.
+        For an unknown grid, fewer than one step, a range that is empty or beyond the process, a
+        range beside a grid that has its own ends, or a grid that does not decrease.
     """
-    if isinstance(grid, str):
-        if grid not in grids:
-            raise ValueError(unknown("time grid", grid, grids))
-        grid = grids[grid]
     if steps < 1:
         raise ValueError(f"a time grid needs at least one step, not {steps}")
+    if isinstance(grid, str) and grid not in grids and grid not in spacings:
+        raise ValueError(unknown("time grid", grid, [*grids, *spacings]))
+    if not callable(grid) and not (isinstance(grid, str) and grid in grids):
+        if lambda_range is not None or first_time is not None:
+            own = f"grids such as {grid!r} have" if isinstance(grid, str) else "explicit times have"
+            raise ValueError(f"{own} ends of their own: leave out lambda_range and first_time")
+        if isinstance(grid, str):
+            times = spacings[grid](process, steps)
+        else:
+            times = torch.as_tensor(grid, dtype=torch.float64).clone()
+        return _checked(times, process, steps)
     if lambda_range is None:
-        lowest, highest = float(process.lambda_(process.T)), float(process.lambda_(0.0))
-        lambda_range = max(_DEFAULT_RANGE[0], lowest), min(_DEFAULT_RANGE[1], highest)
+        lambda_range = _default_range(process, grid)
     low, high = lambda_range
+    if first_time is not None:
+        low = float(process.lambda_(first_time))
     if not low < high:
         raise ValueError(f"lambda_range = ({low:g}, {high:g}) must increase: from noise to data")
-    times = grid(process, steps, (low, high))
+    times = (grids[grid] if isinstance(grid, str) else grid)(process, steps, (low, high))
     # Whatever rounding did inside, the ends are exactly those that were asked for.
     times[0], times[-1] = process.t_of_lambda(low), process.t_of_lambda(high)
+    return _checked(times, process, steps)
+
+
+def _default_range(process: Process, grid: str | Grid) -> LambdaRange:
+    low, high = _OWN_RANGES.get(grid, _DEFAULT_RANGE) if isinstance(grid, str) else _DEFAULT_RANGE
+    first, last = process.trained
+    return max(low, float(process.lambda_(last))), min(high, float(process.lambda_(first)))
+
+
+def _checked(times: Tensor, process: Process, steps: int) -> Tensor:
     if times.shape != (steps + 1,) or not bool((times[1:] < times[:-1]).all()):
         raise ValueError(f"the grid is not {steps + 1} strictly decreasing times: {times.tolist()}")
+    first, last = float(times[0]), float(times[-1])
+    if not 0 <= last < first <= process.T or not float(process.sigma(last)) > 0:
+        raise ValueError(
+            f"the times {first:g} to {last:g} must lie in [0, {process.T:g}] of {process}, and end "
+            "where there is noise"
+        )
     return times
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -28,13 +27,17 @@ class Process(ABC):
     Every method takes a number or a tensor of any shape and returns float64 of that shape: times
     are differences of nearly equal numbers sooner or later, whatever the dtype of the state.
 
-    Attributes
-    ----------
-    T : float
-        The last time; noise is (nearly) all that is left there.
     """
 
-    T: ClassVar[float] = 1.0
+    @property
+    def T(self) -> float:
+        """The last time; noise is (nearly) all that is left there."""
+        return 1.0
+
+    @property
+    def trained(self) -> tuple[float, float]:
+        """The earliest and the last time at which a network for this process was trained."""
+        return 0.0, self.T
 
     @abstractmethod
     def alpha(self, t: float | Tensor) -> Tensor:
@@ -152,22 +155,18 @@ class _LinearSchedule(Process):
         return 2 * value / (self.beta0 + root)
 
 
-@dataclass(frozen=True)
-class VP(_LinearSchedule):
-    """Variance preserving: ``dx = -beta x / 2 dt + sqrt(beta) dW``, linear `beta`.
+class VariancePreserving(Process):
+    """``alpha**2 + sigma**2 = 1``, given by ``B``, the integral of `beta`: ``alpha = exp(-B/2)``."""
 
-    ``alpha = exp(-B/2)``, ``sigma**2 = 1 - exp(-B)`` with ``B`` the integral of ``beta``.
+    @abstractmethod
+    def _integral(self, t: float | Tensor) -> Tensor:
+        """B(t), the integral of beta from 0 to t."""
 
-    Parameters
-    ----------
-    beta0, beta1 : float
-        The noise rate at ``t = 0`` and at ``t = 1``.
+    @abstractmethod
+    def _invert_integral(self, value: Tensor) -> Tensor: ...
 
-    References
-    ----------
-    Song et al., Score-based generative modeling through stochastic differential equations,
-    ICLR 2021 (arXiv 2011.13456), eqs. 32-33.
-    """
+    def alpha(self, t: float | Tensor) -> Tensor:
+        return torch.exp(-self._integral(t) / 2)
 
     def sigma(self, t: float | Tensor) -> Tensor:
         return torch.sqrt(-torch.expm1(-self._integral(t)))
@@ -190,6 +189,24 @@ class VP(_LinearSchedule):
 
     def _invert_rho(self, value: Tensor) -> Tensor:
         return self._invert_integral(torch.log1p(1 / value))
+
+
+@dataclass(frozen=True)
+class VP(_LinearSchedule, VariancePreserving):
+    """Variance preserving: ``dx = -beta x / 2 dt + sqrt(beta) dW``, linear `beta`.
+
+    ``alpha = exp(-B/2)``, ``sigma**2 = 1 - exp(-B)`` with ``B`` the integral of ``beta``.
+
+    Parameters
+    ----------
+    beta0, beta1 : float
+        The noise rate at ``t = 0`` and at ``t = 1``.
+
+    References
+    ----------
+    Song et al., Score-based generative modeling through stochastic differential equations,
+    ICLR 2021 (arXiv 2011.13456), eqs. 32-33.
+    """
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,24 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import betainc
 
-from diffusion import VE, VP, Flow, Process, SubVP, grids, time_grid
+from diffusion import (
+    EDM,
+    VE,
+    VP,
+    CosineVP,
+    DiscreteVP,
+    Flow,
+    Process,
+    SubVP,
+    grids,
+    spacings,
+    time_grid,
+)
 
-PROCESSES = [VP(), SubVP(), VE(), Flow()]
+DISCRETE = DiscreteVP.from_betas(torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64))
+PROCESSES = [VP(), SubVP(), VE(), EDM(), CosineVP(), DISCRETE, Flow()]
 each_process = pytest.mark.parametrize("process", PROCESSES, ids=repr)
 
 
@@ -35,6 +49,10 @@ def test_each_grid_is_uniform_in_its_own_clock(process: Process) -> None:
         "uniform_lambda": process.lambda_,
         "quadratic": torch.sqrt,
         "karras": lambda t: torch.exp(-process.lambda_(t) / 7),
+        "edm": lambda t: torch.exp(-process.lambda_(t) / 7),
+        "beta": lambda t: torch.from_numpy(
+            betainc(0.6, 0.6, ((t - t[-1]) / (t[0] - t[-1])).clamp(0, 1).numpy())
+        ),
     }
     assert set(clocks) == set(grids)
     for name, clock in clocks.items():
@@ -48,6 +66,8 @@ def test_the_default_range_fits_every_process(process: Process, name: str) -> No
     times = time_grid(name, process, 10)
     assert float(process.lambda_(times[0])) < -3.9
     assert float(process.lambda_(times[-1])) > 4.59
+    first, last = process.trained
+    assert first <= float(times[-1]) < float(times[0]) <= last
 
 
 def test_a_grid_may_be_a_function() -> None:
@@ -60,7 +80,63 @@ def test_a_grid_may_be_a_function() -> None:
         time_grid(halves, Flow(), 3, (-1.0, 1.0))
 
 
+def test_the_edm_grid_is_edms() -> None:
+    # Karras et al., eq. 5, without its further step to sigma = 0, which is the last denoising
+    steps, power = 17, 7.0
+    i = torch.arange(steps + 1, dtype=torch.float64)
+    roots = 80 ** (1 / power) + i / steps * (0.002 ** (1 / power) - 80 ** (1 / power))
+    times = time_grid("edm", EDM(), steps)
+    torch.testing.assert_close(times, roots**power, rtol=1e-12, atol=0)
+
+
+def test_spacings_have_the_published_labels() -> None:
+    def labels(name: str, steps: int) -> list[int]:
+        return DISCRETE.label(time_grid(name, DISCRETE, steps)).tolist()
+
+    # arXiv 2305.08891, table 2, of 1000 labels at five evaluations
+    assert labels("leading", 4) == [800, 600, 400, 200, 0]
+    assert labels("trailing", 4) == [999, 799, 599, 399, 199]
+    assert labels("linspace", 4) == [999, 749, 500, 250, 0]
+    assert labels("linspace", 999) == list(range(999, -1, -1))
+
+
+@pytest.mark.parametrize("name", list(spacings))
+@pytest.mark.parametrize("process", [DISCRETE, VP(), EDM()], ids=repr)
+@pytest.mark.parametrize("steps", [1, 7, 250, 999])
+def test_spacings_decrease_through_labels(name: str, process: Process, steps: int) -> None:
+    times = time_grid(name, process, steps)
+    assert times.shape == (steps + 1,)
+    labels = times / process.T * 1000 - 1
+    torch.testing.assert_close(labels, labels.round(), rtol=0, atol=1e-9)
+
+
+def test_explicit_times_are_taken_as_they_are() -> None:
+    given = [0.9, 0.5, 0.01]
+    assert time_grid(given, VP(), 2).tolist() == given
+    assert time_grid(torch.tensor(given), VP(), 2).dtype == torch.float64
+    with pytest.raises(ValueError, match="not 4 strictly decreasing"):
+        time_grid(given, VP(), 3)
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        time_grid([1.5, 0.5], VP(), 1)
+    with pytest.raises(ValueError, match="end where there is noise"):
+        time_grid([0.5, 0.0], VP(), 1)
+
+
+@each_process
+def test_a_first_time_replaces_the_lower_end(process: Process) -> None:
+    first = 0.4 * process.T
+    times = time_grid("uniform_lambda", process, 9, first_time=first)
+    assert float(times[0]) == pytest.approx(first, rel=1e-14)
+    assert times[-1] == time_grid("uniform_lambda", process, 9)[-1]
+
+
 def test_nonsense_is_refused() -> None:
+    with pytest.raises(ValueError, match="explicit times have ends of their own"):
+        time_grid([0.9, 0.1], VP(), 1, (-3.0, 3.0))
+    with pytest.raises(ValueError, match="'leading' have ends of their own"):
+        time_grid("leading", VP(), 4, first_time=0.5)
+    with pytest.raises(ValueError, match="need 1001 labels"):
+        time_grid("trailing", DISCRETE, 1000)
     with pytest.raises(ValueError, match=r"unknown time grid 'karas'; did you mean 'karras'\?"):
         time_grid("karas", VP(), 4)
     with pytest.raises(ValueError, match="at least one step"):
