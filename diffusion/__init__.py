@@ -6,35 +6,47 @@ The networks and data of `diffusion.digits` are imported on demand.
 from importlib import import_module
 from types import ModuleType
 
+from diffusion.corrections import clip, dynamic_threshold, inpaint
 from diffusion.cosine import CosineVP
 from diffusion.discrete import DiscreteVP
 from diffusion.edm import EDM, edm_denoiser
 from diffusion.grids import grids, time_grid
+from diffusion.guidance import ClassifierFree, ClassifierGuided
 from diffusion.mixtures import GaussianMixture, MixtureModel
 from diffusion.predictions import compose, convert, from_x0, predictions, to_x0
 from diffusion.processes import VE, VP, Flow, Process, SubVP
-from diffusion.reverse import NoiseClock
+from diffusion.reverse import Evaluated, NoiseClock
 from diffusion.sampling import Trajectory, sample, trajectory
 from diffusion.spacings import spacings
+from diffusion.wrappers import Denoiser, InDtype, Labelled
 
 __all__ = [
     "EDM",
     "VE",
     "VP",
+    "ClassifierFree",
+    "ClassifierGuided",
     "CosineVP",
+    "Denoiser",
     "DiscreteVP",
+    "Evaluated",
     "Flow",
     "GaussianMixture",
+    "InDtype",
+    "Labelled",
     "MixtureModel",
     "NoiseClock",
     "Process",
     "SubVP",
     "Trajectory",
+    "clip",
     "compose",
     "convert",
+    "dynamic_threshold",
     "edm_denoiser",
     "from_x0",
     "grids",
+    "inpaint",
     "predictions",
     "sample",
     "spacings",

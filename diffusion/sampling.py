@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from diffusion.grids import Grid, LambdaRange, time_grid
+from diffusion.corrections import Correction
+from diffusion.grids import Grid, LambdaRange, Times, time_grid
 from diffusion.predictions import check_prediction
 from diffusion.processes import VP, Process
-from diffusion.reverse import Model, NoiseClock
+from diffusion.reverse import Evaluated, Model, NoiseClock
 from sdeint import GridPath, ProblemError, TreePath, solve
 from sdeint.brownian import logarithmic
 from sdeint.lowering import lower, lower_first
@@ -59,10 +60,14 @@ def sample(
     nfe: int = 32,
     seed: int | Sequence[int] | Tensor = 0,
     first_item: int = 0,
-    grid: str | Grid = "uniform_lambda",
+    grid: str | Grid | Times = "uniform_lambda",
     lambda_range: LambdaRange | None = None,
     path: str = "grid",
     denoise: bool = True,
+    start: Tensor | None = None,
+    start_time: float | None = None,
+    corrections: Sequence[Correction] = (),
+    callback: Callable[[Evaluated], None] | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
     progress: bool = False,
@@ -88,8 +93,9 @@ def sample(
         seed only.  Either way an item's sample does not depend on the batch that it is in.
     first_item : int
         Index of the first item, so that a part of a batch reproduces that part.
-    grid : str or callable
-        Name of a grid of `diffusion.grids`, or a function like those.
+    grid : str, callable or times
+        Name of a grid of `diffusion.grids` or `diffusion.spacings`, a function like the former, or
+        the times themselves, decreasing.
     lambda_range : (float, float), optional
         From which to which log(alpha/sigma); by default -5.1 to 4.6 as far as the process goes.
     path : {"grid", "tree"}
@@ -97,6 +103,15 @@ def sample(
         refine the same sample; ``"grid"`` is cheaper.
     denoise : bool
         End with one evaluation that removes the noise that is left at the last time.
+    start : tensor, optional
+        Clean data, of the shape of an item or of the batch, that the first time is a noisy version
+        of (image to image), instead of noise alone.
+    start_time : float, optional
+        The first time, where there is a `start`: the earlier, the more of it is kept.
+    corrections : sequence of callables (x0, t) -> x0
+        Applied to each denoised state: thresholds, inpainting; see `diffusion.corrections`.
+    callback : callable (Evaluated) -> None, optional
+        Called after each evaluation with the denoised state, a preview that costs none.
     dtype, device : optional
         Of the state.
     progress : bool
@@ -126,6 +141,10 @@ def sample(
         lambda_range=lambda_range,
         path=path,
         denoise=denoise,
+        start=start,
+        start_time=start_time,
+        corrections=corrections,
+        callback=callback,
         dtype=dtype,
         device=device,
         progress=progress,
@@ -151,10 +170,14 @@ def _draw(
     nfe: int,
     seed: int | Sequence[int] | Tensor,
     first_item: int,
-    grid: str | Grid,
+    grid: str | Grid | Times,
     lambda_range: LambdaRange | None,
     path: str,
     denoise: bool,
+    start: Tensor | None,
+    start_time: float | None,
+    corrections: Sequence[Correction],
+    callback: Callable[[Evaluated], None] | None,
     dtype: torch.dtype,
     device: torch.device | str | None,
     progress: bool,
@@ -164,10 +187,12 @@ def _draw(
     process = VP() if process is None else process
     check_prediction(prediction)
     tableau = resolve_method(method)
-    steps = steps_for(tableau, nfe, denoise=denoise)
-    times = time_grid(grid, process, steps, lambda_range)
+    if start_time is not None and start is None:
+        raise ProblemError("start_time is the time of noisy data: give the clean ones as start")
+    steps = _steps(tableau, nfe, denoise, grid)
+    times = time_grid(grid, process, steps, lambda_range, start_time)
     rho = process.rho(times)
-    clock = NoiseClock(model, process, prediction)
+    clock = NoiseClock(model, process, prediction, corrections=corrections, callback=callback)
     batch, event = shape[:1], shape[1:]
     identity = _identity(seed, first_item, shape[0])
     options: dict[str, Any] = {**identity, "dtype": dtype, "device": device}
@@ -181,14 +206,17 @@ def _draw(
     else:
         raise ProblemError(f"path must be 'grid' or 'tree', got {path!r}")
 
-    # Z(rho) = W(rho) + integral of x0hat: up to the first time, only the noise counts.
+    # Z(rho) = rho x0 + W(rho) for data x0 that are known; without any, up to the first time only the
+    # noise counts.
     initial = GridPath(
         batch=batch,
         channels=event,
         **{**options, "path_index": identity["path_index"] + _INITIAL},
     )
-    start = torch.tensor([0.0, float(rho[0])], dtype=torch.float64)
-    z = initial.on(start).draw(0, 1, ["W"])["W"][0]
+    until = torch.tensor([0.0, float(rho[0])], dtype=torch.float64)
+    z = initial.on(until).draw(0, 1, ["W"])["W"][0]
+    if start is not None:
+        z = z + float(rho[0]) * _checked_start(start, shape).to(z)
     with torch.no_grad():
         solution = solve(
             clock.sde(len(event)),
@@ -197,6 +225,7 @@ def _draw(
             method=tableau,
             path=driver,
             save_at=save_at,
+            compile=False,  # a model is called, never traced
             progress=progress,
         )
         last = float(rho[-1])
@@ -207,9 +236,8 @@ def _draw(
         else:
             final = clock.to_state(last, z)
     states = [clock.to_state(float(r), z) for r, z in zip(solution.t, solution.y)]
-    evaluations = solution.stats.f_evaluations + int(denoise)
     kept = times if save_at is None else times[-1:]
-    return Trajectory(kept, torch.stack(states), final, evaluations)
+    return Trajectory(kept, torch.stack(states), final, clock.evaluations)
 
 
 def steps_for(method: str | Tableau, nfe: int, *, denoise: bool = True) -> int:
@@ -232,6 +260,27 @@ def steps_for(method: str | Tableau, nfe: int, *, denoise: bool = True) -> int:
             + (" and the final denoising one" if denoise else "")
         )
     return steps
+
+
+def _steps(tableau: Tableau, nfe: int, denoise: bool, grid: str | Grid | Times) -> int:
+    """The most steps that `nfe` allows; those of explicit times, if they are not more."""
+    steps = steps_for(tableau, nfe, denoise=denoise)
+    if isinstance(grid, str) or callable(grid):
+        return steps
+    if len(grid) - 1 > steps:
+        raise ProblemError(
+            f"the grid has {len(grid) - 1} steps, but nfe={nfe} allows {tableau.name!r} {steps}"
+        )
+    return len(grid) - 1
+
+
+def _checked_start(start: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if tuple(start.shape) not in (shape, shape[1:]):
+        raise ProblemError(
+            f"start must have the shape of the batch, {shape}, or of an item, {shape[1:]}; got "
+            f"{tuple(start.shape)}"
+        )
+    return start
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:

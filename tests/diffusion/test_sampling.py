@@ -12,6 +12,7 @@ from diffusion import VP, Flow, GaussianMixture, NoiseClock, sample, trajectory
 from diffusion.sampling import steps_for
 from sdeint import GridPath, ProblemError, solve
 
+DISCRETE = diffusion.DiscreteVP.from_betas(torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64))
 MIXTURE = GaussianMixture([0.3, 0.5, 0.2], [[-1.5], [0.2], [2.0]], [0.09, 0.04, 0.16])
 
 
@@ -148,7 +149,19 @@ def test_euler_in_the_noise_clock_is_ddpm_with_the_exact_posterior_mean():
 
 
 @pytest.mark.parametrize("prediction", diffusion.predictions)
-@pytest.mark.parametrize("process", [VP(), diffusion.VE(), diffusion.SubVP(), Flow()])
+@pytest.mark.parametrize(
+    "process",
+    [
+        VP(),
+        diffusion.VE(),
+        diffusion.SubVP(),
+        Flow(),
+        diffusion.EDM(),
+        diffusion.CosineVP(),
+        DISCRETE,
+    ],
+    ids=lambda p: type(p).__name__,
+)
 def test_every_process_and_prediction_samples_the_same_data(process, prediction):
     x = sample(
         MIXTURE.model(process, prediction),
@@ -276,3 +289,115 @@ def test_the_initial_noise_is_independent_of_the_noise_of_the_steps(path, seed):
     # Entries have standard errors up to sqrt(2/4000); 6 of them is a false alarm below 1e-7.
     off = covariance - torch.eye(len(rho), dtype=torch.float64)
     assert float(off.abs().max()) < 6 * (2 / 4000) ** 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "process",
+    [VP(0.1, b) for b in (7.0, 11.0, 20.0, 23.0)] + [DISCRETE, diffusion.EDM(0.002, 80.1)],
+)
+def test_a_run_may_begin_at_the_very_end_of_a_process(process, dtype):
+    # The first rho is that of the last time of the process: rounded to float32 it may lie beyond.
+    low, high = float(process.lambda_(process.T)), 3.0
+    model = MIXTURE.model(VP(), "x0")
+    x = sample(
+        lambda x, t: model(x, torch.full_like(t, 0.5)),
+        (3, 1),
+        process=process,
+        prediction="x0",
+        lambda_range=(low, high),
+        nfe=6,
+        dtype=dtype,
+    )
+    assert bool(torch.isfinite(x).all())
+
+
+@pytest.mark.parametrize("name", [*diffusion.grids, *diffusion.spacings])
+@pytest.mark.parametrize(
+    "process", [VP(), DISCRETE, diffusion.EDM()], ids=lambda p: type(p).__name__
+)
+def test_every_grid_drives_every_process(name, process):
+    run = trajectory(
+        MIXTURE.model(process, "x0"), (4, 1), process=process, prediction="x0", grid=name, nfe=11
+    )
+    assert run.evaluations == 11
+    assert len(run.t) == steps_for("TwoStep", 11) + 1
+    assert bool(torch.isfinite(run.final).all())
+
+
+def test_explicit_times_keep_to_nfe():
+    model = MIXTURE.model(VP(), "epsilon")
+    times = [0.99, 0.7, 0.3, 0.01]
+    run = trajectory(model, (2, 1), grid=times, nfe=9, method="SRA1")
+    assert run.t.tolist() == times
+    assert run.evaluations == 7
+    with pytest.raises(ProblemError, match="the grid has 3 steps, but nfe=6 allows 'SRA1' 2"):
+        sample(model, (2, 1), grid=times, nfe=6, method="SRA1")
+
+
+@pytest.mark.parametrize("process", [VP(), Flow(), diffusion.EDM()], ids=repr)
+def test_image_to_image_begins_at_the_noisy_data(process):
+    data = MIXTURE.sample(3000, seed=4)
+    begin = 0.25 if process.T == 1 else 0.8
+    run = trajectory(
+        MIXTURE.model(process, "x0"),
+        (3000, 1),
+        process=process,
+        prediction="x0",
+        nfe=33,
+        seed=6,
+        start=data,
+        start_time=begin,
+        dtype=torch.float64,
+    )
+    alpha, sigma = float(process.alpha(begin)), float(process.sigma(begin))
+    assert float(run.t[0]) == pytest.approx(begin, rel=1e-12)
+    noise = (run.x[0] - alpha * data) / sigma
+    # mean and variance of 3000 standard normals within 5.5 standard errors
+    assert abs(float(noise.mean())) < 5.5 / 3000**0.5
+    assert abs(float(noise.var()) - 1) < 5.5 * (2 / 3000) ** 0.5
+    # Noising the data and denoising them leaves their law: of the second moment, as above.
+    second, exact = run.final**2, float(MIXTURE.covariance()[0, 0] + MIXTURE.mean()[0] ** 2)
+    assert abs(float(second.mean()) - exact) < 5.5 * float(second.std()) / 3000**0.5 + 0.02
+    kept = torch.corrcoef(torch.stack([run.final[:, 0], data[:, 0].double()]))[0, 1]
+    assert 0.5 < float(kept) < 0.999
+
+
+def test_less_noise_keeps_more_of_the_start():
+    model = MIXTURE.model(VP(), "epsilon")
+    data = torch.full((1,), 0.2)
+    distances = [
+        float((sample(model, (500, 1), nfe=17, start=data, start_time=t) - data).abs().mean())
+        for t in (0.9, 0.4, 0.1, 0.02)
+    ]
+    assert distances == sorted(distances, reverse=True)
+    part = {"nfe": 17, "start": data, "start_time": 0.4}
+    whole = sample(model, (5, 1), seed=3, **part)
+    assert torch.equal(whole[2:], sample(model, (3, 1), seed=3, first_item=2, **part))
+    with pytest.raises(ProblemError, match="give the clean ones as start"):
+        sample(model, (3, 1), start_time=0.5)
+    with pytest.raises(ProblemError, match=r"of an item, \(1,\); got \(2,\)"):
+        sample(model, (3, 1), start=torch.zeros(2))
+
+
+@pytest.mark.parametrize("method", ["EM", "SRA1", "SRA3", "OneStage", "TwoStep"])
+@pytest.mark.parametrize("denoise", [True, False])
+def test_callbacks_preview_every_evaluation_and_cost_none(method, denoise):
+    calls, seen = [], []
+    exact = MIXTURE.model(VP(), "epsilon")
+
+    def model(x, t):
+        calls.append((x, float(t[0])))
+        return exact(x, t)
+
+    options = {"method": method, "nfe": 16, "denoise": denoise, "seed": 2}
+    run = trajectory(model, (5, 1), callback=seen.append, **options)
+    assert len(calls) == len(seen) == run.evaluations <= 16
+    assert [e.number for e in seen] == list(range(1, len(seen) + 1))
+    assert all(torch.equal(e.x, x) and e.t == pytest.approx(t) for e, (x, t) in zip(seen, calls))
+    assert torch.equal(run.final, sample(exact, (5, 1), **options))
+    if denoise:
+        assert torch.equal(seen[-1].x0, run.final)
+    # previews approach the result
+    gaps = [float((e.x0 - run.final).abs().mean()) for e in seen]
+    assert gaps[-2] < gaps[0]
