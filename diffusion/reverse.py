@@ -1,4 +1,4 @@
-r"""The reverse diffusion as an ordinary SDE with additive noise.
+r"""The reverse diffusions as ordinary SDEs with additive noise.
 
 With ``rho = alpha^2/sigma^2`` as time and ``Z = rho x / alpha`` as state, the reverse-time SDE of every
 process ``x_t = alpha x_0 + sigma eps`` is one and the same equation,
@@ -8,10 +8,19 @@ process ``x_t = alpha x_0 + sigma eps`` is one and the same equation,
 with unit noise and the denoiser as drift.  So a sampler is a tableau for additive noise; Euler's
 method in this clock is DDPM with the exact posterior mean.  Time must be rho: a method that takes
 sigma or t as the clock of its Brownian motion gives its stages the wrong correlations.
+
+That is one of a family with the same marginals: of stochasticity eta, with eta times its noise and
+the drift that balances it (0: the probability-flow ODE). There the same removal of the linear part
+gives ``R = rho^((1 + eta^2)/2)`` as time and ``Z = R x / alpha``,
+
+.. math:: dZ = \hat x_0\,dR + dM_R, \qquad M_R = W(\rho^{\eta^2}),
+
+a Brownian motion at another speed: increments are exact, whatever eta.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +31,7 @@ from diffusion.corrections import Correction
 from diffusion.predictions import to_x0
 from diffusion.processes import Process
 from sdeint import SDE
+from sdeint.brownian import BrownianPath, TimedPath
 
 __all__ = ["Evaluated", "Model", "NoiseClock"]
 
@@ -30,6 +40,8 @@ Model = Callable[[Tensor, Tensor], Tensor]
 
 # rho is rounded to float32 where the state is: by this part, and no more, it may leave the process.
 _ROUNDING = 2.0**-22
+# Below, neighbouring values of rho^(eta^2) are equal in floating point.
+_LEAST_ETA = 1e-5
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Evaluated:
 
 
 class NoiseClock:
-    """The reverse diffusion of a model in the noise clock.
+    """The reverse diffusion of a model in the noise clock R; with eta = 1, R is rho.
 
     Parameters
     ----------
@@ -68,11 +80,18 @@ class NoiseClock:
         Applied to the denoised state in this order; see `diffusion.corrections`.
     callback : callable (Evaluated) -> None, optional
         Called after each evaluation.
+    eta : float
+        Stochasticity: 0 is the probability-flow ODE, 1 the reverse SDE, more has more noise.
 
     Attributes
     ----------
     evaluations : int
         How often the model was called.
+
+    Raises
+    ------
+    ValueError
+        If eta is negative, infinite or NaN, or so small that its noise is rounding.
     """
 
     def __init__(
@@ -83,17 +102,32 @@ class NoiseClock:
         *,
         corrections: Sequence[Correction] = (),
         callback: Callable[[Evaluated], None] | None = None,
+        eta: float = 1.0,
     ) -> None:
+        if not (eta == 0 or _LEAST_ETA <= eta < math.inf):
+            raise ValueError(
+                f"eta = {eta} must be 0, which is the ODE, or lie in [{_LEAST_ETA:g}, infinity)"
+            )
         self.model, self.process, self.prediction = model, process, prediction
         self.corrections, self.callback = tuple(corrections), callback
+        self.eta, self._power = eta, (1 + eta**2) / 2
         self.evaluations = 0
         self._ends = float(process.rho(process.T)), float(process.rho(0.0))
 
-    def x0(self, rho: Tensor, z: Tensor) -> Tensor:
+    def of(self, t: float | Tensor) -> Tensor:
+        """The clock R at a time of the process."""
+        return self.process.rho(t) ** self._power
+
+    def noise(self, clock: Tensor) -> Tensor:
+        """The variance of Z's noise until R: the time of its Brownian motion; constant for eta = 0."""
+        return clock ** (self.eta**2 / self._power)
+
+    def x0(self, clock: Tensor, z: Tensor) -> Tensor:
         """The denoised state: the drift."""
-        t = self.time(rho.cpu())  # one wait for the device, instead of one for each check of a time
+        # On the CPU: one wait for the device, instead of one for each check of a time.
+        t = self.time(clock.cpu())
         alpha, sigma = self.process.alpha(t), self.process.sigma(t)
-        x = z * (alpha / rho.to(t)).to(z)
+        x = z * (alpha / clock.to(t)).to(z)
         output = self.model(x, t.to(x).expand(x.shape[0]))
         x0 = self.corrected(to_x0(output, x, alpha, sigma, self.prediction), t)
         self.evaluations += 1
@@ -107,9 +141,9 @@ class NoiseClock:
             x0 = correction(x0, t)
         return x0
 
-    def time(self, rho: Tensor) -> Tensor:
+    def time(self, clock: Tensor) -> Tensor:
         """The process's time, float64; a clock that left the process by rounding is at its end."""
-        rho = rho.to(torch.float64)
+        rho = clock.to(torch.float64) ** (1 / self._power)
         low, high = self._ends
         inside = rho.clamp(low, high)
         return self.process.t_of_rho(
@@ -117,9 +151,22 @@ class NoiseClock:
         )
 
     def sde(self, event_dims: int) -> SDE:
-        """The equation, for `sdeint.solve`; its time is rho."""
-        return SDE(self.x0, lambda rho, z: 1.0, noise="additive", event_dims=event_dims)
+        """The equation, for `sdeint.solve`; its time is R, and its path one of `driver`'s."""
+        if self.eta == 0:
+            return SDE(self.x0, noise="none", event_dims=event_dims)
+        return SDE(self.x0, lambda clock, z: 1.0, noise="additive", event_dims=event_dims)
 
-    def to_state(self, rho: float, z: Tensor) -> Tensor:
+    def driver(self, path: BrownianPath) -> BrownianPath | None:
+        """The noise, from a path whose clock is that of `noise`; none for the ODE."""
+        if self.eta == 0:
+            return None
+        return path if self.eta == 1 else TimedPath(path, self.noise)
+
+    def to_state(self, clock: float, z: Tensor) -> Tensor:
         """x from Z."""
-        return z * (float(self.process.alpha(self.process.t_of_rho(rho))) / rho)
+        t = self.time(torch.tensor(clock, dtype=torch.float64))
+        return z * (float(self.process.alpha(t)) / clock)
+
+    def from_state(self, t: float, x: Tensor) -> Tensor:
+        """Z from x."""
+        return x * (float(self.of(t)) / float(self.process.alpha(t)))

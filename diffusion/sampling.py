@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,11 +12,12 @@ from torch import Tensor
 
 from diffusion.corrections import Correction
 from diffusion.grids import Grid, LambdaRange, Times, time_grid
+from diffusion.plan import Plan
 from diffusion.predictions import check_prediction
 from diffusion.processes import VP, Process
 from diffusion.reverse import Evaluated, Model, NoiseClock
 from sdeint import GridPath, ProblemError, TreePath, solve
-from sdeint.brownian import logarithmic
+from sdeint.brownian import BrownianPath, logarithmic
 from sdeint.lowering import lower, lower_first
 from sdeint.solving import resolve_method
 from tableaux import Tableau
@@ -42,12 +43,15 @@ class Trajectory:
         What `sample` returns.
     evaluations : int
         How often the model was called on the batch.
+    plan : Plan
+        What `transition_log_probabilities` needs to retrace the run with any model.
     """
 
     t: Tensor
     x: Tensor
     final: Tensor
     evaluations: int
+    plan: Plan = field(repr=False)
 
 
 def sample(
@@ -63,6 +67,7 @@ def sample(
     grid: str | Grid | Times = "uniform_lambda",
     lambda_range: LambdaRange | None = None,
     path: str = "grid",
+    eta: float = 1.0,
     denoise: bool = True,
     start: Tensor | None = None,
     start_time: float | None = None,
@@ -101,6 +106,10 @@ def sample(
     path : {"grid", "tree"}
         ``"tree"``: the same Brownian path for every number of steps, so that more evaluations
         refine the same sample; ``"grid"`` is cheaper.
+    eta : float
+        Stochasticity: 1 is the reverse SDE, 0 the probability-flow ODE, and more than 1 churns more;
+        the law of the samples is the same, their errors are not.  Methods whose order rests on the
+        martingale property of the reverse SDE, such as TwoStep, have order 1 elsewhere: take SRA1.
     denoise : bool
         End with one evaluation that removes the noise that is left at the last time.
     start : tensor, optional
@@ -124,9 +133,10 @@ def sample(
     Raises
     ------
     ProblemError
-        If the method does not fit additive noise, or `nfe` is too small for one step.
+        If the method does not fit additive noise, `nfe` is too small for one step, or `eta` too
+        large for the state's precision.
     ValueError
-        If the process, prediction or grid is none.
+        If the process, prediction, grid or eta is none.
     """
     return _draw(
         model,
@@ -140,6 +150,7 @@ def sample(
         grid=grid,
         lambda_range=lambda_range,
         path=path,
+        eta=eta,
         denoise=denoise,
         start=start,
         start_time=start_time,
@@ -173,6 +184,7 @@ def _draw(
     grid: str | Grid | Times,
     lambda_range: LambdaRange | None,
     path: str,
+    eta: float,
     denoise: bool,
     start: Tensor | None,
     start_time: float | None,
@@ -191,44 +203,47 @@ def _draw(
         raise ProblemError("start_time is the time of noisy data: give the clean ones as start")
     steps = _steps(tableau, nfe, denoise, grid)
     times = time_grid(grid, process, steps, lambda_range, start_time)
-    rho = process.rho(times)
-    clock = NoiseClock(model, process, prediction, corrections=corrections, callback=callback)
+    clock = NoiseClock(
+        model, process, prediction, corrections=corrections, callback=callback, eta=eta
+    )
+    clock_times = _checked_clock(clock, times, dtype)
+    spread = clock.noise(clock_times)
     batch, event = shape[:1], shape[1:]
     identity = _identity(seed, first_item, shape[0])
     options: dict[str, Any] = {**identity, "dtype": dtype, "device": device}
-    if path == "tree":
-        ends = float(rho[0]), float(rho[-1])
-        driver: GridPath | TreePath = TreePath(
-            batch=batch, channels=event, t0=ends[0], t1=ends[1], warp=logarithmic(*ends), **options
-        )
-    elif path == "grid":
-        driver = GridPath(batch=batch, channels=event, **options)
-    else:
+    driver: BrownianPath
+    if path not in ("grid", "tree"):
         raise ProblemError(f"path must be 'grid' or 'tree', got {path!r}")
+    if path == "tree" and eta > 0:
+        ends = float(spread[0]), float(spread[-1])
+        warp = logarithmic(*ends)
+        driver = TreePath(batch=batch, channels=event, t0=ends[0], t1=ends[1], warp=warp, **options)
+    else:
+        driver = GridPath(batch=batch, channels=event, **options)
 
-    # Z(rho) = rho x0 + W(rho) for data x0 that are known; without any, up to the first time only the
-    # noise counts.
+    # Z = R x0 + noise for data x0 that are known; without any, up to the first time only the noise
+    # counts.
     initial = GridPath(
         batch=batch,
         channels=event,
         **{**options, "path_index": identity["path_index"] + _INITIAL},
     )
-    until = torch.tensor([0.0, float(rho[0])], dtype=torch.float64)
+    until = torch.tensor([0.0, float(spread[0])], dtype=torch.float64)
     z = initial.on(until).draw(0, 1, ["W"])["W"][0]
     if start is not None:
-        z = z + float(rho[0]) * _checked_start(start, shape).to(z)
+        z = z + float(clock_times[0]) * _checked_start(start, shape).to(z)
     with torch.no_grad():
         solution = solve(
             clock.sde(len(event)),
             z,
-            rho,
+            clock_times,
             method=tableau,
-            path=driver,
+            path=clock.driver(driver) or "grid",
             save_at=save_at,
             compile=False,  # a model is called, never traced
             progress=progress,
         )
-        last = float(rho[-1])
+        last = float(clock_times[-1])
         z = solution.y[-1]
         if denoise:
             # The time as the steps see it: a 0-dimensional tensor of the state's dtype.
@@ -237,7 +252,21 @@ def _draw(
             final = clock.to_state(last, z)
     states = [clock.to_state(float(r), z) for r, z in zip(solution.t, solution.y)]
     kept = times if save_at is None else times[-1:]
-    return Trajectory(kept, torch.stack(states), final, clock.evaluations)
+    plan = Plan(process, prediction, tableau, times, eta, tuple(corrections), driver)
+    return Trajectory(kept, torch.stack(states), final, clock.evaluations, plan)
+
+
+def _checked_clock(clock: NoiseClock, times: Tensor, dtype: torch.dtype) -> Tensor:
+    """The clock at all times, which the state's precision must hold."""
+    grid = clock.of(times)
+    first, last = (float(grid[i].to(dtype)) for i in (0, -1))
+    limit = torch.finfo(dtype).max ** 0.5
+    if not 1 / limit < first < last < limit:
+        raise ProblemError(
+            f"eta = {clock.eta:g} is too large for {dtype}: the clock of the samples would run from "
+            f"{float(grid[0]):.3g} to {float(grid[-1]):.3g}"
+        )
+    return grid
 
 
 def steps_for(method: str | Tableau, nfe: int, *, denoise: bool = True) -> int:

@@ -5,6 +5,7 @@ from sdeint.brownian.grid_path import GridPath
 from sdeint.brownian.nested_path import NestedPath
 from sdeint.brownian.path import BrownianPath
 from sdeint.brownian.philox import philox4x32
+from sdeint.brownian.timed_path import TimedPath
 from sdeint.brownian.tree_path import TreePath, logarithmic
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "BrownianPath",
     "GridPath",
     "NestedPath",
+    "TimedPath",
     "TreePath",
     "logarithmic",
     "philox4x32",

@@ -36,31 +36,38 @@ class Impulses(GridPath):
         return out
 
 
-def propagated(method, variance, mean, rho):
+def propagated(method, variance, mean, rho, eta=1.0):
     """Mean and variance of Z at the end, exactly: the engine's final value is affine in all noises."""
     steps = len(rho) - 1
     data = GaussianMixture([1.0], [[mean]], variance)
-    clock = NoiseClock(data.model(VP(), "x0"), VP(), "x0")
-    path = Impulses(steps, ("W", "H"))
-    z0 = torch.zeros(*path.batch, 1, dtype=torch.float64)
+    clock = NoiseClock(data.model(VP(), "x0"), VP(), "x0", eta=eta)
+    path = clock.driver(Impulses(steps, ("W", "H"))) or "grid"
+    z0 = torch.zeros(2 + 2 * steps, 1, dtype=torch.float64)
     z0[1] = 1.0
-    end = solve(clock.sde(1), z0, rho, method=method, path=path, save_at="end").y[-1, :, 0]
+    times = clock.of(VP().t_of_rho(rho))
+    end = solve(clock.sde(1), z0, times, method=method, path=path, save_at="end").y[-1, :, 0]
     offset, gains = end[0], end[1:] - end[0]
-    h = torch.diff(rho)
-    start = float(rho[0])
+    spread = clock.noise(times)
+    h = torch.diff(spread)
+    start = float(times[0])
     variances = torch.cat(
-        [torch.tensor([start**2 * variance + start], dtype=torch.float64), h, h / 12]
+        [
+            torch.tensor([start**2 * variance + float(spread[0])], dtype=torch.float64),
+            h,
+            h / 12,
+        ]
     )
     return float(offset + gains[0] * start * mean), float((gains**2 * variances).sum())
 
 
-def errors(method, levels, variance=0.7, mean=0.4, ends=(0.4, 2.5)):
-    end = ends[1]
+def errors(method, levels, variance=0.7, mean=0.4, ends=(0.4, 2.5), eta=1.0):
+    power = (1 + eta**2) / 2
+    end, noise = ends[1] ** power, ends[1] ** eta**2
     rows = []
     for steps in levels:
         rho = torch.logspace(*(math.log10(e) for e in ends), steps + 1, dtype=torch.float64)
-        got_mean, got_variance = propagated(method, variance, mean, rho)
-        rows.append((abs(got_mean - end * mean), abs(got_variance - (end**2 * variance + end))))
+        got_mean, got_variance = propagated(method, variance, mean, rho, eta)
+        rows.append((abs(got_mean - end * mean), abs(got_variance - (end**2 * variance + noise))))
     return rows
 
 
@@ -94,6 +101,100 @@ def test_samplers_have_their_weak_order_on_gaussian_data_to_rounding(name, varia
 def test_the_mean_of_gaussian_data_is_exact_at_any_step(name):
     # The denoiser is affine and a martingale: a consistent method cannot miss its mean.
     assert errors(name, (3,))[0][0] < 1e-13
+
+
+@pytest.mark.parametrize(("name", "order"), [("EM", 1), ("SRA1", 2), ("SRA3", 2)])
+@pytest.mark.parametrize("eta", [0.0, 0.4, 2.0])
+def test_methods_keep_their_order_at_any_stochasticity(name, order, eta):
+    # Without noise, SRA3 is Kutta's method of order 3.
+    coarse, fine = (errors(name, (n,), eta=eta)[0] for n in (64, 128))
+    observed = math.log2(coarse[1] / fine[1])
+    assert observed == pytest.approx(3 if eta == 0 and name == "SRA3" else order, abs=0.08)
+    assert fine[0] < 1e-12
+
+
+def test_a_method_for_martingales_has_order_one_elsewhere():
+    # what the documentation warns of
+    coarse, fine = (errors("OneStage", (n,), eta=0.4)[0] for n in (64, 128))
+    assert math.log2(coarse[1] / fine[1]) == pytest.approx(1, abs=0.08)
+
+
+def test_without_stochasticity_a_sample_is_its_initial_noise_carried_along_the_flow():
+    data, process = GaussianMixture([1.0], [[0.4]], 0.7), VP()
+    run = trajectory(
+        data.model(process, "epsilon"),
+        (50, 1),
+        method="SRA3",
+        nfe=300,
+        eta=0.0,
+        denoise=False,
+        dtype=torch.float64,
+    )
+    alpha, sigma = process.alpha(run.t)[:, None, None], process.sigma(run.t)[:, None, None]
+    standard = (run.x - 0.4 * alpha) / torch.sqrt(0.7 * alpha**2 + sigma**2)
+    torch.testing.assert_close(standard, standard[:1].expand_as(standard), rtol=0, atol=2e-4)
+    assert float(standard[0].std()) > 0.7
+
+
+def test_euler_without_stochasticity_is_ddim():
+    # Song, Meng and Ermon, eq. 12 with sigma = 0
+    model, process = MIXTURE.model(VP(), "epsilon"), VP()
+    options = {"method": "EM", "grid": [0.8, 0.5, 0.2], "nfe": 3, "dtype": torch.float64}
+    run = trajectory(model, (20, 1), eta=0.0, **options)
+    alpha, sigma = process.alpha(run.t), process.sigma(run.t)
+    for n in range(2):
+        epsilon = model(run.x[n], run.t[n].expand(20))
+        x0 = (run.x[n] - sigma[n] * epsilon) / alpha[n]
+        torch.testing.assert_close(run.x[n + 1], alpha[n + 1] * x0 + sigma[n + 1] * epsilon)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.7])
+@pytest.mark.parametrize("path", ["grid", "tree"])
+def test_every_stochasticity_samples_the_same_data(eta, path):
+    x = sample(
+        MIXTURE.model(VP(), "epsilon"),
+        (4000, 1),
+        method="SRA1",
+        nfe=129,
+        seed=8,
+        eta=eta,
+        path=path,
+        lambda_range=(-3.5, 4.0),
+        dtype=torch.float64,
+    )
+    # as above: within 5.5 standard errors
+    second = x**2
+    exact = float(MIXTURE.covariance()[0, 0] + MIXTURE.mean()[0] ** 2)
+    assert abs(float(x.mean() - MIXTURE.mean()[0])) < 5.5 * float(x.std()) / 4000**0.5
+    assert abs(float(second.mean()) - exact) < 5.5 * float(second.std()) / 4000**0.5 + 0.02
+
+
+def test_noise_of_any_stochasticity_is_one_path_on_a_tree():
+    model = MIXTURE.model(VP(), "epsilon")
+
+    def draw(nfe, eta):
+        options = {"method": "SRA1", "path": "tree", "seed": 2, "dtype": torch.float64}
+        return sample(model, (200, 1), nfe=nfe, eta=eta, **options)
+
+    for eta in (0.0, 0.5):
+        fine = draw(513, eta)
+        near, far = (float((draw(n, eta) - fine).abs().mean()) for n in (129, 33))
+        assert near < far / 3
+
+
+@pytest.mark.parametrize("eta", [-0.1, math.nan, math.inf, 1e-7])
+def test_stochasticity_that_is_none_is_refused(eta):
+    with pytest.raises(ValueError, match=r"eta = .* must be 0, which is the ODE, or lie in"):
+        sample(MIXTURE.model(VP(), "epsilon"), (2, 1), eta=eta)
+
+
+def test_stochasticity_beyond_the_precision_is_refused():
+    model = MIXTURE.model(VP(), "epsilon")
+    with pytest.raises(ProblemError, match=r"eta = 5 is too large for torch.float32: the clock"):
+        sample(model, (2, 1), eta=5.0, method="EM")
+    assert bool(
+        torch.isfinite(sample(model, (2, 1), eta=5.0, method="EM", dtype=torch.float64)).all()
+    )
 
 
 def test_a_method_in_another_clock_than_rho_loses_the_order():
