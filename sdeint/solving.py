@@ -19,7 +19,7 @@ from sdeint.solution import Solution
 from sdeint.timeline import Timeline, plan
 from tableaux import Tableau, TableauError, catalogue
 
-__all__ = ["resolve_method", "solve"]
+__all__ = ["prepare", "resolve_method", "solve"]
 
 Tensor = torch.Tensor
 
@@ -107,18 +107,32 @@ def solve(
     if isinstance(method, str) and method == "auto":
         choice = choose(sde, purpose=purpose, discrete=path == "grid")
         method, chosen = choice.method, choice.reason
+    timeline = plan(t, steps, save_at)
+    run = prepare(sde, y0, timeline, method, seed, path, first_path, newton)
+    return run(y0, compile, progress, chosen)
+
+
+def prepare(
+    sde: SDE,
+    y0: Tensor,
+    timeline: Timeline,
+    method: str | Tableau,
+    seed: int | Tensor = 0,
+    path: str | BrownianPath = "grid",
+    first_path: int = 0,
+    newton: Newton | None = None,
+) -> Run:
+    """What `solve` does before the first step; its arguments."""
     tableau = resolve_method(method)
     check_method(sde, tableau)
     if not isinstance(sde, SemilinearSDE):
         tableau = tableau.without_linear_part
-    timeline = plan(t, steps, save_at)
     clock = y0.dtype if y0.dtype in (torch.float32, torch.float64) else torch.float32
     layout = examine(sde, y0, timeline.grid[0].detach().to(y0.device, clock))
     flow = _flow(sde, tableau, y0, timeline)
     layout = _with_channel_axis(layout, tableau, sde, flow)
     driver = _driver(path, sde, layout, y0, clock, timeline, seed, first_path)
-    run = Run(sde, layout, tableau, timeline, driver, clock, newton, flow)
-    return run(y0, compile, progress, chosen)
+    return Run(sde, layout, tableau, timeline, driver, clock, newton, flow)
 
 
 def resolve_method(method: str | Tableau) -> Tableau:

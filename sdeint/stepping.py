@@ -20,7 +20,7 @@ from sdeint.lowering import Contribution, Evaluation, Monomial, Program, StepNum
 from sdeint.newton import Newton, Unknowns
 from sdeint.problem import Field
 
-__all__ = ["Stepper"]
+__all__ = ["Step", "Stepper"]
 
 Tensor = torch.Tensor
 #: How many channel axes the state of an evaluation has in front.
@@ -99,7 +99,7 @@ class Stepper:
         start : float or tensor
             The time at which the step begins, for an L that depends on it.
         """
-        step = _Step(self, y, numbers, noise, memory, start)
+        step = Step(self, y, numbers, noise, memory, start)
         for i, (evaluation, time) in enumerate(zip(self.program.evaluations, times)):
             if i in self.clusters:
                 step.solve(i, self.clusters[i], times)
@@ -109,7 +109,9 @@ class Stepper:
         return new, [step.values[i] for i in self.program.keep]
 
 
-class _Step:
+class Step:
+    """One step under way: the values of its evaluations so far, and its weights."""
+
     def __init__(
         self,
         stepper: Stepper,
@@ -373,7 +375,7 @@ class _MatrixSum:
 
     def __init__(
         self,
-        step: _Step,
+        step: Step,
         contributions: Sequence[Contribution],
         start: Tensor,
         in_place: bool,

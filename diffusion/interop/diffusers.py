@@ -1,0 +1,448 @@
+"""Any tableau for additive noise as a scheduler of diffusers.
+
+A pipeline of diffusers owns the loop: it calls the network at each of `timesteps` and hands the output
+to `step`. A method with more than one evaluation a step is therefore carried out stage by stage
+(`sdeint.asking`): what `step` returns is the state at which the network is wanted next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diffusion.corrections import Correction, clip, dynamic_threshold
+from diffusion.discrete import DiscreteVP
+from diffusion.grids import grids, time_grid
+from diffusion.predictions import to_x0
+from diffusion.reverse import NoiseClock
+from diffusion.sampling import steps_for
+from diffusion.spacings import leading
+from sdeint import GridPath, TreePath
+from sdeint.asking import Asking
+from sdeint.brownian import logarithmic
+from sdeint.lowering import lower, lower_first
+from tableaux import Tableau, catalogue
+from tableaux.errors import unknown
+from tableaux.files import loads
+
+try:
+    from diffusers.configuration_utils import ConfigMixin, register_to_config
+    from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers, SchedulerMixin
+    from diffusers.utils import BaseOutput
+except ImportError as error:
+    raise ImportError(
+        "diffusion.interop.diffusers needs diffusers: pip install 'sdeint-tableaux[diffusers]'"
+    ) from error
+
+__all__ = ["TableauScheduler", "TableauSchedulerOutput", "discrete_process", "method_named"]
+
+PREDICTIONS = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
+
+
+@dataclass
+class TableauSchedulerOutput(BaseOutput):  # type: ignore[misc]
+    """What `TableauScheduler.step` returns.
+
+    Attributes
+    ----------
+    prev_sample : tensor
+        The noisy state at which the network is wanted next; after the last step, the result.
+    pred_original_sample : tensor
+        The denoised state that the network's output implies: a preview.
+    """
+
+    prev_sample: Tensor
+    pred_original_sample: Tensor | None = None
+
+
+class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
+    """A scheduler that samples with a tableau.
+
+    Parameters
+    ----------
+    num_train_timesteps, beta_start, beta_end, beta_schedule, trained_betas, rescale_betas_zero_snr
+        The process that the network was trained for, as in diffusers' own schedulers; schedules are
+        "linear", "scaled_linear", "squaredcos_cap_v2" and "sigmoid".
+    prediction_type : {"epsilon", "sample", "v_prediction"}
+        What the network predicts.
+    method : str
+        A name of `tableaux.catalogue`, or the TOML text of a tableau (`tableaux.files.dumps`).
+    timestep_spacing : str
+        A name in `diffusion.grids` or `diffusion.spacings`.
+    steps_offset : int
+        Added to the labels of "leading".
+    path : {"grid", "tree"}
+        ``"tree"``: one Brownian path for every number of steps.
+    eta : float
+        Stochasticity, as for `diffusion.sample`; part of the configuration, because pipelines that
+        hand an ``eta`` to `step` mean 0 where they are not told.
+    clip_sample, clip_sample_range
+        Cut the denoised state to plus or minus the range.
+    thresholding, dynamic_thresholding_ratio, sample_max_value
+        Dynamic thresholding of the denoised state.
+
+    Notes
+    -----
+    ``set_timesteps(n)`` plans n - 1 steps of the method and the final denoising evaluation. The network
+    is called once for each of `timesteps`, ``order (n - 1) + 1`` times: n times with one evaluation a
+    step. A method with memory whose start takes more makes fewer steps, not more calls.
+
+    The noise is that of the seeds of `set_seed`; without them seeds are drawn from the `generator` that
+    is passed to the first `step`: one for the batch, or one an item from a list of generators, so that
+    an item depends on its own generator only. The state is kept in float32 (float64 if the samples
+    are), whatever the dtype of the network. Where a pipeline changes a sample between two steps, the
+    change is carried on.
+
+    Image to image: a method without memory begins at the first evaluation of any step. One with memory
+    begins anew: `set_begin_index` plans as many evaluations from that timestep on, and writes the new
+    ones over the rest of `timesteps`, in place, since a pipeline already holds a slice of them.
+    """
+
+    _compatibles = [e.name for e in KarrasDiffusionSchedulers]  # noqa: RUF012  # diffusers' own way
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(
+        self,
+        num_train_timesteps: int = 1000,
+        beta_start: float = 0.0001,
+        beta_end: float = 0.02,
+        beta_schedule: str = "linear",
+        trained_betas: Sequence[float] | None = None,
+        prediction_type: str = "epsilon",
+        method: str = "TwoStep",
+        timestep_spacing: str = "uniform_lambda",
+        steps_offset: int = 0,
+        path: str = "grid",
+        eta: float = 1.0,
+        clip_sample: bool = False,
+        clip_sample_range: float = 1.0,
+        thresholding: bool = False,
+        dynamic_thresholding_ratio: float = 0.995,
+        sample_max_value: float = 1.0,
+        rescale_betas_zero_snr: bool = False,
+    ) -> None:
+        if prediction_type not in PREDICTIONS:
+            raise ValueError(unknown("prediction_type", prediction_type, PREDICTIONS))
+        if path not in ("grid", "tree"):
+            raise ValueError(f"path must be 'grid' or 'tree', got {path!r}")
+        self.process = discrete_process(self.config)
+        self._clock = NoiseClock(_not_ours, self.process, "x0", eta=eta)
+        self.method = method_named(method)
+        opening = lower_first(self.method, matrix=False, additive=True).evaluations
+        first = next(e for e in opening if e.drift)
+        if first.argument or first.node != 0:
+            raise ValueError(
+                f"method {self.method.name!r} first evaluates at a stage, but a pipeline first calls its "
+                "network at the noise it begins with; take 'OneStage' or 'TwoStep', or diffusion.sample"
+            )
+        integrals = torch.tensor((0.0, *self.process.integrals), dtype=torch.float64)
+        self.alphas_cumprod = torch.exp(-integrals[1:]).float()
+        self.betas = -torch.expm1(-torch.diff(integrals)).float()
+        self._seeds: int | list[int] | None = None
+        self._asking: Asking | None = None
+        self._returned: Tensor | None = None
+        self._index: int | None = None
+        self._begin_index: int | None = None
+        self._each = lower(self.method, matrix=False, additive=True).count(drift=True)
+        self._step_of: list[int] = []
+        self.num_inference_steps: int | None = None
+        self.timesteps = torch.arange(num_train_timesteps - 1, -1, -1, dtype=torch.float32)
+        self._forget()
+
+    # ------------------------------------------------------------------ what pipelines look at
+
+    def __len__(self) -> int:
+        return self.process.labels
+
+    @property
+    def order(self) -> int:
+        """Evaluations a step."""
+        return self._each
+
+    @property
+    def init_noise_sigma(self) -> float:
+        """Standard deviation of the noise that a pipeline starts with."""
+        if self.num_inference_steps is None:
+            return 1.0
+        return float(self.process.sigma(self._grid[0]))
+
+    @property
+    def step_index(self) -> int | None:
+        """Which of `timesteps` is next; None before the first `step`."""
+        return self._index
+
+    @property
+    def begin_index(self) -> int | None:
+        """Which of `timesteps` a pipeline begins at, if it said so."""
+        return self._begin_index
+
+    def set_begin_index(self, begin_index: int = 0) -> None:
+        """Begin at one of `timesteps` (image to image); see the class."""
+        if begin_index and self.num_inference_steps is not None and self.method.start is not None:
+            self._begin_anew(begin_index)
+        self._begin_index = begin_index
+
+    def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
+        """The sample as it is."""
+        return sample
+
+    def set_seed(self, seed: int | Sequence[int] | None) -> None:
+        """Fix the noise of the steps: one seed for the batch, one an item, or None for `generator`."""
+        self._seeds = seed if seed is None or isinstance(seed, int) else [int(s) for s in seed]
+
+    def set_timesteps(
+        self, num_inference_steps: int, device: torch.device | str | None = None
+    ) -> None:
+        """Plan a run of n - 1 steps and the final denoising evaluation; see the class."""
+        steps = steps_for(self.method, self._each * (num_inference_steps - 1) + 1)
+        if self.config.timestep_spacing == "leading" and self.config.steps_offset:
+            times = leading(self.process, steps, offset=self.config.steps_offset)
+            self._grid = time_grid(times, self.process, steps)
+        else:
+            self._grid = time_grid(self.config.timestep_spacing, self.process, steps)
+        self.num_inference_steps = num_inference_steps
+        labels, self._step_of = self._rehearsed(self._grid)
+        self.timesteps = labels.to(device=device)
+        self._forget()
+
+    def _rehearsed(self, grid: Tensor) -> tuple[Tensor, list[int]]:
+        """At which labels the network will be wanted, and in which steps: a run on one number."""
+        path = None if self._clock.eta == 0 else "grid"
+        start = torch.zeros(1, 1, dtype=torch.float64)
+        rehearsal = Asking(start, self._clock.of(grid), method=self.method, path=path)
+        times, steps = [rehearsal.time], [rehearsal.step]
+        while not rehearsal.finished:
+            rehearsal.answer(torch.zeros_like(rehearsal.state))
+            times.append(rehearsal.time)
+            steps.append(rehearsal.step)
+        return self.process.label(self._time(torch.stack(times), grid)).float(), steps
+
+    def _begin_anew(self, index: int) -> None:
+        """Plan the evaluations from `index` on as a run of their own."""
+        first = float(self.process.t_of_label(float(self.timesteps[index])))
+        steps = steps_for(self.method, len(self.timesteps) - index)
+        spacing = self.config.timestep_spacing
+        if spacing in grids:
+            grid = time_grid(spacing, self.process, steps, first_time=first)
+        else:  # the last of the labels that were planned
+            grid = torch.cat([torch.tensor([first], dtype=torch.float64), self._grid[-steps:]])
+        labels, step_of = self._rehearsed(grid)
+        if len(labels) != len(self.timesteps) - index:
+            raise ValueError(
+                f"method {self.method.name!r} takes {len(labels)} evaluations from timestep {first:g} "
+                f"on, but {len(self.timesteps) - index} are planned: begin at another index"
+            )
+        self.timesteps[index:] = labels.to(self.timesteps)
+        self._grid, self._step_of = grid, [-1] * index + step_of
+
+    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """Clean samples, noised to the level of each timestep."""
+        alpha, sigma = self._levels(original_samples, timesteps)
+        return alpha * original_samples + sigma * noise
+
+    def get_velocity(self, sample: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """The v that belongs to clean samples and noise: a training target."""
+        alpha, sigma = self._levels(sample, timesteps)
+        return alpha * noise - sigma * sample
+
+    # ------------------------------------------------------------------ the steps
+
+    def step(
+        self,
+        model_output: Tensor,
+        timestep: float | Tensor,
+        sample: Tensor,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        return_dict: bool = True,
+    ) -> TableauSchedulerOutput | tuple[Tensor, Tensor]:
+        """Take the network's output at `timestep` and `sample`; say at which state it is wanted next.
+
+        Raises
+        ------
+        ValueError
+            Without `set_timesteps`, at a timestep that is not the next one, or where the method
+            cannot begin.
+        """
+        dtype = torch.float64 if sample.dtype == torch.float64 else torch.float32
+        state = sample.detach().to(dtype)
+        if self._asking is None:
+            self._asking = self._started(float(timestep), state, generator)
+        asking, index = self._asking, self._index
+        assert index is not None
+        if abs(float(self.timesteps[index]) - float(timestep)) > 1e-3:
+            raise ValueError(
+                f"timestep {float(timestep):g} is not the next one, {float(self.timesteps[index]):g}; "
+                "call set_timesteps before another run"
+            )
+        time, t, alpha = self._now(asking)
+        if self._returned is not None and not torch.equal(self._returned, sample):
+            asking.put(asking.y + (state - self._returned.to(dtype)) * (time / alpha).to(state))
+        x = asking.state * (alpha / time).to(state)
+        if model_output.shape[1] == 2 * x.shape[1]:
+            model_output = model_output[:, : x.shape[1]]  # the rest is a learned variance
+        prediction = PREDICTIONS[self.config.prediction_type]
+        output = model_output.detach().to(dtype)
+        x0 = to_x0(output, x, alpha, self.process.sigma(t), prediction)
+        for correction in self._corrections():
+            x0 = correction(x0, t)
+        self._index = index + 1
+        if asking.finished:
+            result = x0
+            self._forget()
+        else:
+            asking.answer(x0)
+            time, _, alpha = self._now(asking)
+            result = asking.state * (alpha / time).to(state)
+        result, preview = result.to(sample.dtype), x0.to(sample.dtype)
+        self._returned = None if self._asking is None else result
+        if not return_dict:
+            return result, preview
+        return TableauSchedulerOutput(prev_sample=result, pred_original_sample=preview)
+
+    def _forget(self) -> None:
+        """No run is under way."""
+        self._asking = self._returned = None
+        self._index = self._begin_index = None
+
+    def _started(
+        self, timestep: float, x: Tensor, generator: torch.Generator | list[torch.Generator] | None
+    ) -> Asking:
+        """A run from the timestep on."""
+        if self.num_inference_steps is None:
+            raise ValueError("call set_timesteps before step")
+        index = self._begin_index
+        if index is None:
+            index = int((self.timesteps.cpu().double() - timestep).abs().argmin())
+        first = self._step_of[index]
+        new = index == 0 or self._step_of[index - 1] < first
+        if not new or abs(float(self.process.label(self._grid[first])) - timestep) > 1e-2:
+            raise ValueError(
+                f"method {self.method.name!r} cannot begin at timestep {timestep:g}, number {index}: "
+                "a run begins at the first evaluation of a step; a method with memory also needs to "
+                "be told where, by set_begin_index"
+            )
+        self._index = index
+        grid = self._clock.of(self._grid[first:])
+        z = self._clock.from_state(float(self._grid[first]), x)
+        if len(grid) == 1:
+            return _Finished(z, grid)
+        path = self._clock.driver(self._path(x, generator))
+        return Asking(z, grid, method=self.method, path=path)
+
+    def _path(
+        self, x: Tensor, generator: torch.Generator | list[torch.Generator] | None
+    ) -> GridPath | TreePath:
+        seeds = self._seeds
+        if seeds is None:
+            if isinstance(generator, list):
+                seeds = [_drawn(g) for g in generator]
+            else:
+                seeds = _drawn(generator)
+        if isinstance(seeds, list) and len(seeds) != len(x):
+            raise ValueError(f"there are {len(seeds)} seeds or generators for {len(x)} items")
+        seed = torch.tensor(seeds, dtype=torch.int64) if isinstance(seeds, list) else seeds
+        options: dict[str, Any] = {
+            "seed": seed,
+            "batch": x.shape[:1],
+            "channels": x.shape[1:],
+            "dtype": x.dtype,
+            "device": x.device,
+        }
+        if self.config.path == "grid" or self._clock.eta == 0:
+            return GridPath(**options)
+        whole = self._clock.noise(self._clock.of(self._grid))
+        ends = float(whole[0]), float(whole[-1])
+        return TreePath(t0=ends[0], t1=ends[1], warp=logarithmic(*ends), **options)
+
+    def _now(self, asking: Asking) -> tuple[Tensor, Tensor, Tensor]:
+        """Where a run is: the clock, the time, alpha."""
+        clock = asking.time.cpu().double()
+        t = self._time(clock, self._grid)
+        return clock, t, self.process.alpha(t)
+
+    def _time(self, clock: Tensor, grid: Tensor) -> Tensor:
+        """The process's time; a clock that left the grid by rounding is at its end."""
+        low, high = (float(self._clock.of(t)) for t in (1.0, float(grid[-1])))
+        return self._clock.time(clock.clamp(low, high))
+
+    def _corrections(self) -> list[Correction]:
+        # From the configuration of now: some pipelines change that of the scheduler they are given.
+        if self.config.thresholding:
+            ratio, limit = self.config.dynamic_thresholding_ratio, self.config.sample_max_value
+            return [dynamic_threshold(ratio, limit)]
+        if self.config.clip_sample:
+            return [clip(-self.config.clip_sample_range, self.config.clip_sample_range)]
+        return []
+
+    def _levels(self, x: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        t = self.process.t_of_label(
+            torch.as_tensor(timesteps).cpu().double().clamp(-1.0, len(self) - 1)
+        )
+        t = t.reshape(-1, *(1,) * (x.ndim - 1))
+        return self.process.alpha(t).to(x), self.process.sigma(t).to(x)
+
+
+class _Finished(Asking):
+    """No step is left: only the final denoising."""
+
+    def __init__(self, y: Tensor, grid: Tensor) -> None:
+        self.y = self.state = y
+        self.step, self.finished, self.time = 0, True, grid[0]
+
+
+def _not_ours(x: Tensor, t: Tensor) -> Tensor:
+    raise AssertionError("the pipeline calls the network")
+
+
+def method_named(text: str) -> Tableau:
+    """A tableau from a name of the catalogue or from its TOML text."""
+    return loads(text) if "\n" in text else catalogue[text]
+
+
+def discrete_process(config: Any) -> DiscreteVP:
+    """The process of a scheduler's configuration, as diffusers' own schedulers define it.
+
+    Parameters
+    ----------
+    config : mapping
+        ``num_train_timesteps``, ``beta_start``, ``beta_end``, ``beta_schedule``, ``trained_betas``,
+        ``rescale_betas_zero_snr``; what is missing is as in DDPM.
+    """
+    n = config.get("num_train_timesteps", 1000)
+    low, high = config.get("beta_start", 1e-4), config.get("beta_end", 0.02)
+    schedule = config.get("beta_schedule", "linear")
+    trained = config.get("trained_betas")
+    line = torch.linspace(0, 1, n, dtype=torch.float64)
+    if trained is not None:
+        betas = torch.as_tensor(trained, dtype=torch.float64)
+    elif schedule == "linear":
+        betas = low + (high - low) * line
+    elif schedule == "scaled_linear":
+        betas = (low**0.5 + (high**0.5 - low**0.5) * line) ** 2
+    elif schedule == "sigmoid":
+        betas = low + (high - low) * torch.sigmoid(12 * line - 6)
+    elif schedule == "squaredcos_cap_v2":
+        angle = (torch.arange(n + 1, dtype=torch.float64) / n + 0.008) / 1.008 * math.pi / 2
+        f = torch.cos(angle) ** 2
+        betas = (1 - f[1:] / f[:-1]).clamp_max(0.999)
+    else:
+        known = ("linear", "scaled_linear", "sigmoid", "squaredcos_cap_v2")
+        raise ValueError(unknown("beta_schedule", schedule, known))
+    if config.get("rescale_betas_zero_snr", False):
+        root = torch.cumprod(1 - betas, 0).sqrt()
+        products = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+        # Nothing of the data left would put the last label at rho = 0, where epsilon says nothing.
+        products[-1] = min(2.0**-24, float(products[-2]) / 2)
+        return DiscreteVP.from_alphas_cumprod(products)
+    return DiscreteVP.from_betas(betas)
+
+
+def _drawn(generator: torch.Generator | None) -> int:
+    """A seed from a generator; None is PyTorch's own."""
+    device = "cpu" if generator is None else generator.device
+    return int(torch.randint(0, 2**63 - 1, (), generator=generator, device=device))
