@@ -12,12 +12,14 @@ from diffusion.discrete import DiscreteVP
 from diffusion.edm import EDM, edm_denoiser
 from diffusion.grids import grids, time_grid
 from diffusion.guidance import ClassifierFree, ClassifierGuided
+from diffusion.likelihood import log_likelihood
 from diffusion.mixtures import GaussianMixture, MixtureModel
 from diffusion.predictions import compose, convert, from_x0, predictions, to_x0
 from diffusion.processes import VE, VP, Flow, Process, SubVP
 from diffusion.reverse import Evaluated, NoiseClock
 from diffusion.sampling import Trajectory, sample, trajectory
 from diffusion.spacings import spacings
+from diffusion.transitions import transition_log_probabilities
 from diffusion.wrappers import Denoiser, InDtype, Labelled
 
 __all__ = [
@@ -47,12 +49,14 @@ __all__ = [
     "from_x0",
     "grids",
     "inpaint",
+    "log_likelihood",
     "predictions",
     "sample",
     "spacings",
     "time_grid",
     "to_x0",
     "trajectory",
+    "transition_log_probabilities",
 ]
 
 #: Modules that are imported when they are first asked for: they cost time that a solve does not need.
