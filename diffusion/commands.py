@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sdeint.cli import method_option, polite, read_method
+from sdeint.cli import polite, read_method
+from tableaux.files import dumps
 
-__all__ = ["demo", "sample"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from diffusion.recorded import Request
+
+__all__ = ["demo", "evaluate", "sample"]
+
+
+def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what to sample; what is not given is as in `diffusion.recorded.Request`."""
+    options = [
+        ("model", str, "A folder or hub id of diffusers; by default the digits of this package."),
+        ("method", str, "A name of the catalogue or a TOML file."),
+        ("nfe", int, "Network evaluations an image, at most."),
+        ("items", int, "How many images."),
+        ("seed", int, "Image i is path i of this seed."),
+        ("grid", str, "A time grid, such as karras."),
+        ("path", str, "grid, or tree: one path for every number of steps."),
+        ("eta", float, "Stochasticity: 0 is the ODE, 1 the reverse SDE."),
+        ("batch", int, "Images that the network sees at once."),
+        ("dtype", str, "Of the network: float32, float16 or bfloat16."),
+    ]
+    for name, kind, text in reversed(options):
+        command = click.option(f"--{name}", type=kind, default=None, help=text)(command)
+    return command
 
 
 @click.command()
@@ -31,34 +59,96 @@ def demo(out: Path, quick: bool) -> None:
 
 
 @click.command()
-@method_option("TwoStep")
-@click.option("--nfe", default=32, show_default=True, type=int, help="Network evaluations.")
-@click.option("--items", default=64, show_default=True, type=int)
-@click.option("--seed", default=0, show_default=True, type=int)
+@request_options
+@click.option(
+    "--record", type=click.Path(path_type=Path), help="Repeat the run of this record.json."
+)
+@click.option("--device", default=None, help="Such as cuda; by default the CPU.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("digits.png"),
+    default=Path("out/samples"),
     show_default=True,
-    help="Contact sheet to write.",
+    help="Folder for the images, sheet.png and record.json.",
 )
 @polite
-def sample(method: str, nfe: int, items: int, seed: int, out: Path) -> None:
-    """Sample digits with the model that comes with the package."""
-    from diffusion.digits import load_digits_model
-    from diffusion.pictures import contact_sheet
-    from diffusion.sampling import sample as draw
+def sample(record: Path | None, device: str | None, out: Path, **wanted: Any) -> None:
+    """Sample images from a model: files, a contact sheet, and a record that repeats the run."""
+    from diffusion.recorded import write
 
-    model = load_digits_model()
-    images = draw(
-        model,
-        (items, 1, 8, 8),
-        process=model.process,
-        prediction=model.prediction,
-        method=read_method(method),
-        nfe=nfe,
-        seed=seed,
-        progress=True,
+    request = _request(record, wanted)
+    made = write(request, out, device=device, progress=True)
+    click.echo(
+        f"{request.items} images by {request.tableau.name}, {made['evaluations']} evaluations each: "
+        f"{out}"
     )
-    contact_sheet({method: images}, out, rows=max(1, round(items**0.5)))
-    click.echo(f"{items} digits by {method} in {nfe} evaluations: {out}")
+
+
+@click.command()
+@request_options
+@click.option("--record", type=click.Path(path_type=Path), help="Sample as this record.json says.")
+@click.option(
+    "--images", type=click.Path(path_type=Path), help="Evaluate this folder instead of sampling."
+)
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A folder of real images, or an .npz file with the mu and sigma of their features.",
+)
+@click.option(
+    "--features",
+    required=True,
+    help="A file of Inception weights, 'digits', or module:name of a callable.",
+)
+@click.option("--save", type=click.Path(path_type=Path), help="Keep the statistics of --against.")
+@click.option("--device", default=None, help="Such as cuda; by default the CPU.")
+@polite
+def evaluate(
+    record: Path | None,
+    images: Path | None,
+    against: Path,
+    features: str,
+    save: Path | None,
+    device: str | None,
+    **wanted: Any,
+) -> None:
+    """Frechet distance of sampled images to real ones: the FID, with Inception's features."""
+    from diffusion.frechet import load_features, load_statistics, statistics
+    from diffusion.recorded import draw
+
+    extractor = load_features(features, device)
+    real = load_statistics(against, extractor)
+    if save is not None:
+        real.save(save)
+    if images is not None:
+        click.echo(
+            f"{images}: Frechet distance {load_statistics(images, extractor).distance(real):.6g}"
+        )
+        return
+    request = _request(record, wanted)
+    used = list[int]()
+
+    def made() -> Iterator[Tensor]:
+        for batch, evaluations in draw(request, device=device, progress=True):
+            used.append(evaluations)
+            yield batch
+
+    distance = statistics(made(), extractor).distance(real)
+    click.echo(
+        f"{request.items} images by {request.tableau.name}, {used[0]} evaluations each: "
+        f"Frechet distance {distance:.6g}"
+    )
+
+
+def _request(record: Path | None, wanted: dict[str, Any]) -> Request:
+    """What a record asks for, with the options that were given in place of its own."""
+    from diffusion.recorded import Request
+
+    given = {name: value for name, value in wanted.items() if value is not None}
+    method = given.get("method")
+    if method is not None and method.endswith(".toml"):
+        given["method"] = dumps(read_method(method))
+    if record is None:
+        return Request(**given)
+    return replace(Request.read(record), **given)

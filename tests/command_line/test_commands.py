@@ -23,7 +23,16 @@ def run(*arguments: object, code: int = 0) -> str:
 
 def test_help_lists_the_commands_of_both_packages() -> None:
     text = run("--help")
-    for command in ("conditions", "converge", "demo", "methods", "order", "sample", "stability"):
+    for command in (
+        "conditions",
+        "converge",
+        "demo",
+        "evaluate",
+        "methods",
+        "order",
+        "sample",
+        "stability",
+    ):
         assert command in text
 
 
@@ -100,13 +109,6 @@ def test_stability_prints_the_function_and_writes_a_plot(tmp_path: Path) -> None
     assert plot.stat().st_size > 5000
 
 
-def test_sample_writes_a_contact_sheet(tmp_path: Path) -> None:
-    sheet = tmp_path / "digits.png"
-    text = run("sample", "--nfe", 6, "--items", 9, "--out", sheet)
-    assert "9 digits by TwoStep in 6 evaluations" in text
-    assert sheet.stat().st_size > 2000
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -116,6 +118,12 @@ def test_sample_writes_a_contact_sheet(tmp_path: Path) -> None:
         (("converge", "EM", "--steps", "a,b"), "is no list of numbers"),
         (("conditions", "--family", "srx", "--strong", "1"), "did you mean 'sr"),
         (("sample", "--nfe", "1"), "too few"),
+        (("sample", "--method", "TwoStap"), "did you mean 'TwoStep'"),
+        (("sample", "--items", "0"), "items must be positive"),
+        (("sample", "--grid", "karas"), "did you mean 'karras'"),
+        (("sample", "--eta", "-1"), "eta = -1.0 must be 0"),
+        (("sample", "--dtype", "float8"), "unknown dtype"),
+        (("sample", "--record", "missing.json"), "No such file"),
         (("stability", "EM", "Heun"), "one calculus"),
     ],
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 import torch
 
 import diffusion
+import tableaux
 from diffusion import VP, Flow, GaussianMixture, NoiseClock, sample, trajectory
 from diffusion.sampling import steps_for
 from sdeint import GridPath, ProblemError, solve
@@ -220,6 +222,21 @@ def test_a_method_in_another_clock_than_rho_loses_the_order():
     assert math.log2(wrong(64) / wrong(128)) < 2.1 < OBSERVED["OneStage"]
 
 
+def test_a_stage_with_noise_of_its_own_loses_the_order():
+    # The trap: stage noise of the right variance, h/3, that is not that of the step's path.
+    right = tableaux.catalogue["OneStage"]
+    apart = dataclasses.replace(
+        right,
+        name="stage noise of its own",
+        couplings=(right.couplings[0], tableaux.Coupling("stage", "noise", "H_k", ((2,),))),
+        orders={},
+    )
+    assert tableaux.order(right, noise="martingale").by_noise["martingale"].weak == 2
+    assert tableaux.order(apart, noise="martingale").by_noise["martingale"].weak == 1
+    coarse, fine = (errors(apart, (n,))[0] for n in (64, 128))
+    assert math.log2(coarse[1] / fine[1]) == pytest.approx(1, abs=0.06)
+
+
 def test_euler_in_the_noise_clock_is_ddpm_with_the_exact_posterior_mean():
     # One step from t to s: the posterior q(x_s | x_t, x0hat) of Ho, Jain and Abbeel, eqs. (6)-(7).
     process = VP()
@@ -298,6 +315,18 @@ def test_an_item_does_not_depend_on_its_batch(method, path):
     alone = [sample(model, (1, 1), seed=[s], **options) for s in seeds]
     assert torch.equal(torch.cat(alone), own)
     assert len(set(own.flatten().tolist())) == 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("process", [VP(), DISCRETE], ids=lambda p: type(p).__name__)
+@pytest.mark.parametrize("path", ["grid", "tree"])
+def test_a_sample_does_not_depend_on_its_device(path, process):
+    options = {"process": process, "prediction": "x0", "path": path, "seed": [3, 9, 4], "nfe": 12}
+    cpu, cuda = (
+        sample(lambda x, t: torch.tanh(x), (3, 2), device=device, dtype=torch.float64, **options)
+        for device in ("cpu", "cuda")
+    )
+    torch.testing.assert_close(cuda.cpu(), cpu, rtol=1e-10, atol=1e-10)
 
 
 def test_on_a_tree_more_evaluations_refine_the_same_sample():
