@@ -40,7 +40,7 @@ def strong() -> str:
         (problems.gbm(), "diagonal", ("EM", "DFMilstein", "SRIW1"), ("euler", "milstein", "srk")),
         (problems.bounded(), "diagonal", ("EM", "DFMilstein", "SRIW1"), ("euler", "srk")),
         (problems.hyperbolic(), "diagonal", ("EM", "DFMilstein", "SRIW1"), ("euler", "srk")),
-        (problems.additive(), "additive", ("EM", "SRA1"), ("euler", "srk")),
+        (problems.fading(), "additive", ("EM", "SRA1"), ("euler", "srk")),
     )
     rows, curves = [], {}
     for problem, noise, ours, theirs in cases:
