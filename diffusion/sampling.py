@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +17,7 @@ from diffusion.processes import VP, Process
 from diffusion.reverse import Evaluated, Model, NoiseClock
 from sdeint import GridPath, ProblemError, TreePath, solve
 from sdeint.brownian import BrownianPath, logarithmic
-from sdeint.lowering import lower, lower_first
+from sdeint.lowering import lower, lower_starts
 from sdeint.solving import resolve_method
 from tableaux import Tableau
 from tableaux.errors import unknown
@@ -281,8 +280,12 @@ def steps_for(method: str | Tableau, nfe: int, *, denoise: bool = True) -> int:
     if isinstance(nfe, bool) or not isinstance(nfe, int) or nfe < 1:
         raise ProblemError(f"nfe must be a positive int, got {nfe!r}")
     each = lower(tableau, matrix=False, additive=True).count(drift=True)
-    first = lower_first(tableau, matrix=False, additive=True).count(drift=True)
-    steps = 1 + math.floor((nfe - int(denoise) - first) / each)
+    starts = lower_starts(tableau, matrix=False, additive=True)
+    counts = [program.count(drift=True) for program in starts]
+    first = (*counts, each)[0]
+    left, steps = nfe - int(denoise), 0
+    while left >= (cost := counts[steps] if steps < len(counts) else each):
+        left, steps = left - cost, steps + 1
     if steps < 1:
         raise ProblemError(
             f"nfe={nfe} is too few for {tableau.name!r}: the first step takes {first} evaluations"

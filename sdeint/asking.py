@@ -74,7 +74,7 @@ class Asking:
         else:
             sde = SDE(_not_ours, lambda t, y: 1.0, noise="additive", event_dims=dims)
         self._run = prepare(sde, y0, plan(t, None, "end"), method, path=path)
-        if self._run.program.clusters or self._run.first.clusters:
+        if any(program.clusters for program in (self._run.program, *self._run.first)):
             raise ProblemError(
                 f"method {self._run.tableau.name!r} is implicit: it solves for its stages, so it "
                 "must call the drift itself"
@@ -146,7 +146,7 @@ class Asking:
 
     def _begin(self) -> None:
         run, n = self._run, self.step
-        stepper = run.starter if n == 0 else run.stepper
+        stepper = run.stepper_of(n)
         noise = {name: values[0] for name, values in run.drawn(n, 1, self.y.dtype).items()}
         numbers = StepNumbers(run.spans[n], run.ratios[n])
         self._program, self._place = stepper.program, 0
@@ -165,7 +165,7 @@ class Asking:
             step.values.append(step.evaluate(evaluation, time, state))
             self._place += 1
         self.y = step.output(self._program.outputs)
-        self._memory = [step.values[i] for i in self._program.keep]
+        self._memory = [step.value(i) for i in self._program.keep]
         self.step += 1
         if self.step < self._run.timeline.steps:
             self._begin()

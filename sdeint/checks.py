@@ -14,6 +14,7 @@ import torch
 from sdeint.errors import ProblemError
 from sdeint.problem import SDE, Field
 from tableaux import Tableau
+from tableaux.tableau import STEP_SYMBOLS
 
 __all__ = ["Layout", "check_method", "checked_drift", "examine"]
 
@@ -39,7 +40,7 @@ class Layout:
 
 def check_method(sde: SDE, tableau: Tableau) -> None:
     """Refuse a method for a calculus or a class of noise that it is not meant for."""
-    family = sorted(str(s) for s in tableau.free_symbols if str(s) != "r")
+    family = sorted(map(str, tableau.free_symbols - STEP_SYMBOLS))
     if family:
         raise ProblemError(
             f"method {tableau.name!r} is a family: fix {', '.join(family)} with "

@@ -26,7 +26,7 @@ from torch._higher_order_ops.while_loop import while_loop
 
 from sdeint.brownian.counters import Lanes
 from sdeint.brownian.grid_path import unit_variables
-from sdeint.lowering import Coefficient, Program, StepNumbers, Weight
+from sdeint.lowering import Coefficient, Program, Ratios, StepNumbers, Weight
 from sdeint.problem import Field
 from sdeint.stepping import Stepper
 from sdeint.timeline import Timeline
@@ -158,7 +158,7 @@ class Chunk:
         self,
         times: Tensor,
         widths: Tensor,
-        ratios: Sequence[float],
+        ratios: Sequence[Ratios],
         scales: Mapping[str, Tensor],
     ) -> Tensor:
         """All numbers of some steps, one row a step: made at once, before the first of them.
@@ -169,7 +169,7 @@ class Chunk:
             Of the evaluations, float64.
         widths : tensor (steps,)
             Float64, positive.
-        ratios : sequence of float
+        ratios : sequence of tuple of float
         scales : mapping of name to tensor (steps,)
             Of the variables in `fused`, on any device.
         """

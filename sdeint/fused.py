@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,10 @@ class FusedSteps:
         steps = run.timeline.steps
         self.own = run.variables if isinstance(run.variables, GridSteps) else None
         length = steps_a_chunk(run.program, run.path.batch)
-        # Chunks begin where a call of the generator does, counted in the path's own order.
+        # Chunks begin where a call of the generator does, counted in the path's own order; the first
+        # steps of a method with memory are not those of the chunk.
         start = (steps - 1) % 4 + 1 if run.sign < 0 else 4
+        start += 4 * math.ceil(max(0, len(run.starters) - start) / 4)
         start = min(start, steps)
         self.range = (start, start + (steps - start) // length * length)
         inside = [s for s in run.timeline.saved if start < s < self.range[1]]

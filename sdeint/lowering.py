@@ -20,42 +20,50 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
+import mpmath
 import sympy
 
 from sdeint.linear.flow import Term
 from tableaux import Tableau, variables
 from tableaux.phi import Phi, combination
-from tableaux.tableau import STEP_RATIO
+from tableaux.tableau import RELATIVE_STEP, STEP_RATIOS, STEP_SYMBOLS
 
 __all__ = [
     "Contribution",
     "Evaluation",
     "Program",
+    "Ratios",
     "StepNumbers",
     "Weight",
     "evaluations",
     "lower",
-    "lower_first",
+    "lower_starts",
 ]
 
-Coefficient = float | Callable[[float], float]
+#: What coefficients may depend on: h / t, and the ratios of this step and of those before.
+Ratios = tuple[float, ...]
+Coefficient = float | Callable[[Ratios], float]
+#: A value of an earlier step: (block, stage, how many steps earlier).
+Slot = tuple[str, int, int]
+#: Relative steps below which coefficients are computed with more digits than those of a double.
+_SMALL = 0.01
 #: A product of primitives: (name, role, power); role "k" is the source's channel, "l" the target's.
 Monomial = tuple[tuple[str, str, int], ...]
 
 
 class StepNumbers:
-    """The deterministic numbers of a step: powers of its width, coefficients at its step ratio.
+    """The deterministic numbers of a step: powers of its width, coefficients at its ratios.
 
     Parameters
     ----------
     h : float or tensor
         Absolute value of the step; a 0-dimensional tensor where times carry a gradient.
-    ratio : float
-        Step ratio to the step before.
+    ratios : tuple of float
+        See `Ratios`.
     """
 
-    def __init__(self, h: Any, ratio: float) -> None:
-        self.h, self.ratio = h, ratio
+    def __init__(self, h: Any, ratios: Ratios = (0.0, 1.0, 1.0, 1.0)) -> None:
+        self.h, self.ratios = h, ratios
         self._powers: dict[float, Any] = {0: 1.0, 1: h}
 
     def power(self, exponent: float) -> Any:
@@ -65,8 +73,8 @@ class StepNumbers:
         return self._powers[exponent]
 
     def coefficient(self, coefficient: Coefficient) -> Any:
-        """A number, or the value of a function of the step ratio."""
-        return coefficient(self.ratio) if callable(coefficient) else coefficient
+        """A number, or the value of a function of the ratios."""
+        return coefficient(self.ratios) if callable(coefficient) else coefficient
 
 
 @dataclass(frozen=True)
@@ -147,7 +155,7 @@ class Program:
     evaluations : tuple of Evaluation
     outputs : tuple of Contribution
     keep : tuple of int
-        Evaluations whose values the next step remembers.
+        Evaluations whose values the next step remembers; negative: as `Contribution.source`.
     primitives : frozenset of str
         Random variables of a step.
     clusters : tuple of (first, stop)
@@ -176,40 +184,58 @@ def lower(
     matrix: bool,
     additive: bool,
     silent: bool = False,
-    remembered: tuple[tuple[str, int], ...] = (),
+    remembered: tuple[Slot, ...] | None = None,
+    keep: tuple[Slot, ...] | None = None,
 ) -> Program:
     """The program of a tableau for a layout of the noise.
 
     Parameters
     ----------
     tableau : Tableau
-        Without free symbols but the step ratio.
+        Without free symbols but those of `tableaux.tableau.STEP_SYMBOLS`.
     matrix : bool
         Whether g is a matrix (*batch, d, m) rather than elementwise.
     additive : bool
         Whether g does not depend on the state, so that evaluations differ by their time only.
     silent : bool
         Whether there is no noise, so that only drift stages remain.
-    remembered : tuple of (block, stage)
-        Values that the program must keep for a following one.
+    remembered, keep : tuple of (block, stage, lag), optional
+        Values of earlier steps that the program is given, and those that it hands on to the next
+        one; by default what it needs itself.
     """
-    return _Lowering(tableau, matrix, additive, silent).program(remembered)
+    remembered = _remembered_values(tableau) if remembered is None else remembered
+    keep = remembered if keep is None else keep
+    return _Lowering(tableau, matrix, additive, silent, remembered).program(keep)
 
 
-def lower_first(tableau: Tableau, *, matrix: bool, additive: bool, silent: bool = False) -> Program:
-    """The program of the first step: that of the start, which keeps what the second step reads."""
-    if tableau.start is None:
-        return lower(tableau, matrix=matrix, additive=additive, silent=silent)
-    kept = _remembered_values(tableau)
-    return lower(tableau.start, matrix=matrix, additive=additive, silent=silent, remembered=kept)
+def lower_starts(
+    tableau: Tableau, *, matrix: bool, additive: bool, silent: bool = False
+) -> tuple[Program, ...]:
+    """The programs of the first steps: those of the starts; empty for a tableau without memory."""
+    found: list[Program] = []
+    keep = _remembered_values(tableau)
+    for start in reversed(tableau.starts):
+        # What comes later from further back passes through.
+        passed = {(block, stage, lag - 1) for block, stage, lag in keep if lag > 1}
+        given = tuple(sorted(passed | set(_remembered_values(start))))
+        kinds = {"matrix": matrix, "additive": additive, "silent": silent}
+        found.insert(0, lower(start, remembered=given, keep=keep, **kinds))
+        keep = given
+    return tuple(found)
 
 
-def _remembered_values(tableau: Tableau) -> tuple[tuple[str, int], ...]:
-    """The (block, stage) values of the step before that a tableau with memory reads."""
-    memory = {b.name: b.remembers for b in tableau.blocks if b.remembers is not None}
+def _remembered_values(tableau: Tableau) -> tuple[Slot, ...]:
+    """The values of earlier steps that a tableau with memory reads, or must pass on to read later."""
+    memory = {b.name: b for b in tableau.blocks if b.remembers is not None}
     read = {(c.source, j) for c in tableau.couplings for _, j, _ in c.entries()}
     read |= {(o.source, j) for o in tableau.outputs for j, _ in o.entries()}
-    return tuple(sorted((memory[name] or "", j) for name, j in read if name in memory))
+    slots = {
+        (memory[name].remembers or "", j, lag)
+        for name, j in read
+        if name in memory
+        for lag in range(1, memory[name].lag + 1)
+    }
+    return tuple(sorted(slots))
 
 
 def evaluations(tableau: Tableau, noise: str) -> tuple[str, str]:
@@ -239,29 +265,41 @@ Stage = tuple[str, int]
 class _Lowering:
     """The state of one lowering: evaluations found so far, by what they compute."""
 
-    def __init__(self, tableau: Tableau, matrix: bool, additive: bool, silent: bool) -> None:
+    def __init__(
+        self,
+        tableau: Tableau,
+        matrix: bool,
+        additive: bool,
+        silent: bool,
+        remembered: tuple[Slot, ...],
+    ) -> None:
         self.tableau, self.matrix, self.additive, self.silent = tableau, matrix, additive, silent
         self.blocks = {block.name: block for block in tableau.blocks}
-        self.remembered = _remembered_values(tableau)
+        self.remembered = remembered
         self.evaluations: list[Evaluation] = []
         self.clusters: list[tuple[int, int]] = []
         self.known: dict[object, int] = {}
         self.of_stage: dict[Stage, int] = {}
 
-    def program(self, extra: tuple[Stage, ...]) -> Program:
+    def program(self, kept: tuple[Slot, ...]) -> Program:
         parts = [
             (o.source, j, o.label, o.selector, w)
             for o in self.tableau.outputs
             for j, w in o.entries()
             if self.takes_part(o.source, o.selector)
         ]
-        kept = extra or self.remembered
-        wanted = [(source, j) for source, j, *_ in parts] + list(kept)
+        wanted = [(source, j) for source, j, *_ in parts]
+        wanted += [(block, stage) for block, stage, lag in kept if lag == 1]
         # Stages of pairs first: those of single channels may be among their values.
         pairs = {name for name, block in self.blocks.items() if block.replication == "pair"}
         self.evaluate(sorted(wanted, key=lambda stage: stage[0] not in pairs, reverse=True))
         outputs = self.contributions(parts, sympy.Integer(1))
-        keep = tuple(self.index(stage) for stage in kept)
+        keep = tuple(
+            self.of_stage[block, stage]
+            if lag == 1
+            else -1 - self.remembered.index((block, stage, lag - 1))
+            for block, stage, lag in kept
+        )
         used = [w for c in outputs for w in c.weights]
         used += [w for e in self.evaluations for c in e.argument for w in c.weights]
         primitives = frozenset(
@@ -354,7 +392,7 @@ class _Lowering:
         """Index of the value of a stage, evaluated now or remembered."""
         block = self.blocks[stage[0]]
         if block.remembers is not None:
-            return -1 - self.remembered.index((block.remembers, stage[1]))
+            return -1 - self.remembered.index((block.remembers, stage[1], block.lag))
         return self.of_stage[stage]
 
     def replication(self, argument: tuple[Contribution, ...], declared: str, drift: bool) -> str:
@@ -450,17 +488,30 @@ def _operator(entry: sympy.Expr, node: sympy.Expr) -> tuple[sympy.Expr, tuple[Te
 
 
 def _number(entry: sympy.Expr) -> Coefficient:
-    if STEP_RATIO in entry.free_symbols:
+    if not STEP_SYMBOLS.isdisjoint(entry.free_symbols):
         return _ratio_function(entry)
     # Thirty digits first: a direct float() of a difference of roots may lose half of its digits.
     return float(entry.evalf(30))
 
 
 @cache
-def _ratio_function(entry: sympy.Expr) -> Callable[[float], float]:
+def _ratio_function(entry: sympy.Expr) -> Callable[[Ratios], float]:
     # Cached, so that equal entries give the same object and evaluations still compare equal.
-    function: Callable[[float], float] = sympy.lambdify(STEP_RATIO, entry, modules="math")
-    return function
+    symbols = (RELATIVE_STEP, *STEP_RATIOS)
+    function: Callable[[Ratios], float] = sympy.lambdify([symbols], entry, modules="math")
+    if RELATIVE_STEP not in entry.free_symbols:
+        return function
+    # Moments of a step in log t have poles in w that cancel: from doubles, 1e-16/w^2 of the second
+    # would be lost.
+    careful = sympy.lambdify([symbols], entry, modules="mpmath")
+
+    def value(ratios: Ratios) -> float:
+        if abs(ratios[0]) > _SMALL:
+            return function(ratios)
+        with mpmath.workdps(50):
+            return float(careful(tuple(map(mpmath.mpf, ratios))))
+
+    return value
 
 
 def _components(graph: dict[Stage, list[Stage]]) -> list[list[Stage]]:

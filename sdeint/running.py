@@ -18,14 +18,15 @@ from sdeint.errors import NonFiniteError, ProblemError, StageError
 from sdeint.fused import FusedSteps
 from sdeint.linear.flow import Flow
 from sdeint.linear.noise import MODES, drawn_for, steps_of
-from sdeint.lowering import Program, StepNumbers, lower, lower_first
+from sdeint.lowering import Program, Ratios, StepNumbers, lower, lower_starts
 from sdeint.newton import Newton, NoConvergence
-from sdeint.problem import SDE, SemilinearSDE
+from sdeint.problem import SDE, Field, SemilinearSDE
 from sdeint.progress import track
 from sdeint.solution import Solution, Stats
 from sdeint.stepping import Stepper
 from sdeint.timeline import Timeline
 from tableaux import PRIMITIVES, Tableau
+from tableaux.tableau import STEP_RATIOS
 
 __all__ = ["Run"]
 
@@ -56,12 +57,13 @@ class Run:
             "silent": sde.noise == "none",
         }
         self.program = lower(tableau, **kinds)
-        self.first = lower_first(tableau, **kinds)
+        self.first = lower_starts(tableau, **kinds)
         grid = timeline.grid.detach()
         self.sign = 1.0 if bool(grid[1] > grid[0]) else -1.0
         drift = sde.rest if flow is not None and isinstance(sde, SemilinearSDE) else sde.f
-        self.stepper, self.starter = (
-            Stepper(
+
+        def stepper(program: Program, f: Field) -> Stepper:
+            return Stepper(
                 program,
                 f,
                 layout.g,
@@ -71,9 +73,14 @@ class Run:
                 newton=newton,
                 flow=flow,
             )
-            for program, f in ((self.program, drift), (self.first, checked_drift(drift)))
-        )
-        self.primitives = self.program.primitives | self.first.primitives
+
+        self.stepper = stepper(self.program, drift)
+        programs = self.first or (self.program,)
+        # What f returns is looked at in the first step.
+        self.starters = [stepper(programs[0], checked_drift(drift))]
+        self.starters += [stepper(program, drift) for program in programs[1:]]
+        used = (program.primitives for program in (self.program, *programs))
+        self.primitives = frozenset().union(*used)
         self.needs = drawn_for(self.primitives)
         widths = torch.diff(timeline.grid).abs()
         plain = widths.detach().tolist()
@@ -85,7 +92,12 @@ class Run:
         self.variables = self.steps()
         self._times_key: tuple[int, int, int] | None = None
         self._times_table: list[tuple[Tensor, ...]] = []
-        self.ratios = [1.0, *(b / a for a, b in pairwise(plain))]
+        self.ratios = _ratios(plain, grid)
+        if tableau.relative and not bool((grid[:-1] > 0).all()):
+            raise ProblemError(
+                f"method {tableau.name!r} takes its steps relative to their times, which must be "
+                f"positive; the interval begins at {float(grid[0]):g}"
+            )
 
     def __call__(self, y0: Tensor, compile: bool | str, progress: bool, chosen: str) -> Solution:
         timeline = self.timeline
@@ -194,7 +206,7 @@ class Run:
         count: int,
     ) -> tuple[Tensor, list[Tensor]]:
         """Step n, the one at `offset` in the block of `noise`."""
-        stepper = self.starter if n == 0 else self.stepper
+        stepper = self.stepper_of(n)
         times = self.times(first, count, stepper.program)[offset]
         try:
             return stepper(
@@ -212,6 +224,10 @@ class Run:
             indices = [tuple(i) for i in torch.nonzero(failed)[:16].tolist()]
             time, count = float(self.timeline.grid[n]), int(failed.sum())
             raise StageError(time, n, indices, count, failure.iterations) from None
+
+    def stepper_of(self, n: int) -> Stepper:
+        """What takes step n: the method, or one of its starts."""
+        return self.starters[n] if n < len(self.starters) else self.stepper
 
     def times(self, first: int, count: int, program: Program) -> Sequence[Sequence[Tensor]]:
         """The time of every evaluation of a block of steps: made in one go, moved in one go."""
@@ -260,9 +276,10 @@ class Run:
         steps, channels = self.timeline.steps, max(1, self.channels)
 
         def evaluations(drift: bool) -> int:
-            fixed = self.first.count(drift=drift, channels=channels)
-            fixed += (steps - 1) * self.program.count(drift=drift, channels=channels)
-            return fixed + sum(s.solving[drift] for s in (self.stepper, self.starter))
+            counts = [p.count(drift=drift, channels=channels) for p in self.first[:steps]]
+            each = self.program.count(drift=drift, channels=channels)
+            fixed = sum(counts) + (steps - len(counts)) * each
+            return fixed + sum(s.solving[drift] for s in (self.stepper, *self.starters))
 
         width = math.prod(self.path.channels)
         drawn = {0: 1, 1: width, 2: width * (width - 1) // 2}
@@ -272,7 +289,7 @@ class Run:
             evaluations(True),
             evaluations(False),
             steps * sum(drawn[PRIMITIVES[n].indices if n in PRIMITIVES else 1] for n in self.needs),
-            self.stepper.iterations + self.starter.iterations,
+            sum(s.iterations for s in (self.stepper, *self.starters)),
             chosen,
             compiled,
         )
@@ -282,6 +299,14 @@ def _cannot_trace(error: Exception) -> str:
     """In one line, from an error of many."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return f"the steps cannot be compiled: {lines[0].strip()}"
+
+
+def _ratios(widths: list[float], grid: Tensor) -> list[Ratios]:
+    """What coefficients depend on, for each step; 1 for what lies before the first one."""
+    relative = (torch.diff(grid) / grid[:-1]).tolist()
+    known = len(STEP_RATIOS)
+    ratios = [*(1.0,) * known, *(b / a for a, b in pairwise(widths))]
+    return [(w, *reversed(ratios[n : n + known])) for n, w in enumerate(relative)]
 
 
 def _same(widths: list[float], grid: Tensor) -> list[float]:

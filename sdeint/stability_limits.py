@@ -33,9 +33,10 @@ def decay_limit(tableau: Tableau) -> float | None:
     """The largest x up to which a step of size 1 does not enlarge the solution of y' = -x y.
 
     Infinity for a method that is stable on the whole negative axis; None for one with memory, whose
-    step is no multiplication. Of an exponential method: in the part of the drift beside L.
+    step is no multiplication, and for one whose step depends on its time. Of an exponential method:
+    in the part of the drift beside L.
     """
-    if tableau.start is not None:
+    if tableau.start is not None or tableau.relative:
         return None
 
     def growth(x: Tensor) -> Tensor:

@@ -106,7 +106,7 @@ class Stepper:
             elif i not in self.inside:
                 step.values.append(step.evaluate(evaluation, time, step.argument(evaluation)))
         new = step.output(self.program.outputs)
-        return new, [step.values[i] for i in self.program.keep]
+        return new, [step.value(i) for i in self.program.keep]
 
 
 class Step:

@@ -40,7 +40,9 @@ class Block:
         ``channel``: a value H_s^(k) for each channel k, where a diffusion block evaluates g_k.
         ``pair``: a value H_s^(k,l) for each ordered pair k != l, where it evaluates g_k.
     remembers : str or None
-        Of a memory block: the block whose values in the step before it holds.
+        Of a memory block: the block whose values in an earlier step it holds.
+    lag : int
+        Of a memory block: how many steps earlier.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Block:
     nodes: Vector
     replication: str = "once"
     remembers: str | None = None
+    lag: int = 1
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and self.name):
@@ -58,6 +61,10 @@ class Block:
         object.__setattr__(self, "nodes", exact_vector(self.nodes, where=f"{where}: nodes"))
         if not self.nodes:
             raise TableauError(f"{where}: a block needs at least one stage; nodes are empty")
+        if isinstance(self.lag, bool) or not isinstance(self.lag, int) or self.lag < 1:
+            raise TableauError(f"{where}: lag is a number of steps from 1 on, got {self.lag!r}")
+        if self.remembers is None and self.lag != 1:
+            raise TableauError(f"{where}: a lag is given, but the block remembers nothing")
 
     @property
     def stages(self) -> int:

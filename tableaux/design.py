@@ -33,7 +33,7 @@ def entry_conditions(
     noise: str | None = None,
     channels: int | None = 2,
     autonomous: bool = False,
-    ratio: Fraction = Fraction(1),
+    ratios: Sequence[Fraction] = (Fraction(1),),
 ) -> tuple[sympy.Expr, ...]:
     """Polynomials in the free symbols of a family that must vanish for an order.
 
@@ -49,11 +49,12 @@ def entry_conditions(
         Bound on the number of channels in one condition.
     autonomous : bool
         Leave out the conditions of problems with explicit time.
-    ratio : Fraction
-        For families with memory: the ratio of a step to the one before, as in `tableaux.order`.
+    ratios : sequence of Fraction
+        For families with memory: ratios of a step to the one before, the last step first, as one of
+        those in `tableaux.order`.
     """
     name = family.noise if noise is None else noise
-    prover = Prover(family, name, autonomous=autonomous, channels=channels, ratio=ratio)
+    prover = Prover(family, name, autonomous=autonomous, channels=channels, ratios=ratios)
     found: dict[sympy.Expr, None] = {}
 
     def note(residual: sympy.Expr) -> None:

@@ -25,7 +25,11 @@ Vector = tuple[Entry, ...]
 Matrix = tuple[Vector, ...]
 
 _LARGEST_EXPONENT = 64
-_FUNCTIONS: dict[str, Any] = {"sqrt": sympy.sqrt, **{p.__name__: p for p in PHIS}}
+_FUNCTIONS: dict[str, Any] = {
+    "sqrt": sympy.sqrt,
+    "log": sympy.log,
+    **{p.__name__: p for p in PHIS},
+}
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
@@ -39,8 +43,8 @@ def exact(value: Any, *, where: str = "coefficient", floats: bool = False) -> En
     Parameters
     ----------
     value : int, Fraction, str, sympy.Expr or (only with `floats`) float
-        Text may use integers, ``+ - * / **``, parentheses, ``sqrt(...)``, names of free symbols, and
-        the phi functions of exponential tableaux, ``phi_1(z/2)``: see `tableaux.phi`.
+        Text may use integers, ``+ - * / **``, parentheses, ``sqrt(...)``, ``log(...)``, names of free
+        symbols, and the phi functions of exponential tableaux, ``phi_1(z/2)``: see `tableaux.phi`.
     where : str
         How an error message names the place of this number.
     floats : bool
@@ -147,7 +151,7 @@ def _read(text: str, where: str, floats: bool) -> Entry:
     def refuse(what: str) -> TableauError:
         return TableauError(
             f"{where}: {what} in {text!r}; allowed are integers, + - * / **, parentheses, "
-            "sqrt(...) and names of free symbols"
+            "sqrt(...), log(...) and names of free symbols"
         )
 
     def visit(node: ast.expr) -> Entry:

@@ -32,7 +32,7 @@ _TABLEAU_KEYS = (
     "blocks", "couplings", "outputs", "embedded", "orders", "start",
 )  # fmt: skip
 _PART_KEYS = {
-    "blocks": ("name", "colour", "nodes", "replication", "remembers"),
+    "blocks": ("name", "colour", "nodes", "replication", "remembers", "lag"),
     "couplings": ("target", "source", "label", "matrix", "selector"),
     "outputs": ("source", "label", "weights", "selector"),
 }
@@ -102,6 +102,7 @@ def _table(tableau: Tableau) -> dict[str, Any]:
             "colour": b.colour,
             "replication": b.replication,
             **({} if b.remembers is None else {"remembers": b.remembers}),
+            **({} if b.lag == 1 else {"lag": b.lag}),
             "nodes": [write_exact(c) for c in b.nodes],
         }
         for b in tableau.blocks
@@ -170,7 +171,7 @@ def _parts(data: Mapping[str, Any], key: str, kind: str) -> tuple[Any, ...]:
             if needed not in entry:
                 raise TableauError(f"{where}: the key {needed!r} is missing")
         for name, value in entry.items():
-            if name not in ("nodes", "matrix", "weights") and not isinstance(value, str):
+            if name not in ("nodes", "matrix", "weights", "lag") and not isinstance(value, str):
                 raise TableauError(f"{where}: {name}: expected text, got {value!r}")
         try:
             parts.append(_PART_TYPES[kind](**entry))

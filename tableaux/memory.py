@@ -7,10 +7,10 @@ step.  Integrals over several steps split into them by Chen's identity.  How far
 tree by tree: a remembered value only needs the step before through the children of its node, so
 that each step costs a node.
 
-The step ratio r is a number: every step is r times as long as the one before.  A word of order rho
-of a step of length l is l^rho times that word of a step of length 1, so that lengths enter the
-coefficients and the words stay those of unit steps.  Orders are half-integers: r must be the square
-of a rational number for the arithmetic to stay in the domain of the entries.
+The ratios of the steps are numbers.  A word of order rho of a step of length l is l^rho times that
+word of a step of length 1, so that lengths enter the coefficients and the words stay those of unit
+steps.  Orders are half-integers: ratios must be squares of rational numbers for the arithmetic to
+stay in the domain of the entries.
 
 The local errors are those of one step that starts from exact values, conditioned on what was known J
 steps before, as in Buckwar and Winkler, *SIAM J. Numer. Anal.* 44 (2006), for strong orders.
@@ -22,12 +22,15 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import cache
 from itertools import product
+from math import isqrt
 from typing import Any
 
 import sympy
+from sympy.polys.rings import PolyElement
 
 from tableaux.blocks import Block, Coupling, Output
 from tableaux.errors import TableauError
+from tableaux.relative import in_last_step, in_step
 from tableaux.rooted_trees import TIME, Forest, Tree
 from tableaux.tableau import Tableau
 from tableaux.variables import PRIMITIVES, variables
@@ -160,6 +163,10 @@ class Window:
                 total[key] = total[key] + value * weight if key in total else value * weight
         return total
 
+    def of_surplus(self, surplus: int) -> Window:
+        """The part that a power of sqrt(h) in w = h/t lifts above the order of its tree."""
+        return self.converted(lambda value: of_surplus(value, surplus))
+
     def __repr__(self) -> str:
         parts = (
             f"{value} ({'|'.join(''.join(map(str, word)) for word in words)})"
@@ -169,21 +176,54 @@ class Window:
         return (" + ".join(parts) or "0") + over
 
 
+def of_surplus(value: Any, surplus: int) -> Any:
+    """The terms with w^(surplus/2) of an element of the domain of the entries, w taken as 1.
+
+    Everything, where entries do not depend on w and there is no surplus.
+    """
+    if not isinstance(value, PolyElement):
+        return value * int(not surplus)
+    power, odd = divmod(surplus, 2)
+    terms = {} if odd else {(0,): value.get((power,), value.ring.domain.zero)}
+    return value.ring.from_dict(terms)
+
+
+@cache
+def lengths(ratios: tuple[Fraction, ...], window: int) -> tuple[Fraction, ...]:
+    """Square roots of the lengths of the steps of a window, relative to the last one.
+
+    Examples
+    --------
+    >>> [str(root) for root in lengths((Fraction(4), Fraction(1, 9)), 4)]
+    ['9/2', '3/2', '1/2', '1']
+    """
+    found = [Fraction(1)]
+    for back in range(window - 1):
+        ratio = ratios[min(back, len(ratios) - 1)]
+        root = Fraction(isqrt(ratio.numerator), isqrt(ratio.denominator)) if ratio > 0 else ratio
+        if ratio <= 0 or root**2 != ratio:
+            raise TableauError(f"a step ratio must be the square of a rational number, not {ratio}")
+        found.append(found[-1] / root)
+    return tuple(reversed(found))
+
+
 @cache
 def exact_over(
-    tree: Tree, steps: int, window: int, calculus: str, root: Fraction = Fraction(1)
+    tree: Tree,
+    steps: int,
+    window: int,
+    calculus: str,
+    ratios: tuple[Fraction, ...] = (Fraction(1),),
 ) -> Window:
-    """The iterated integral of a tree over the first ``steps`` steps of a window.
-
-    ``root`` is the square root of the length of a step relative to the step after it.
-    """
+    """The iterated integral of a tree over the first ``steps`` steps of a window."""
+    roots = lengths(ratios, window)
     terms: dict[Words, Fraction] = {}
     for word, weight in exact_weight(tree, calculus).terms.items():
         for split in _splits(word, steps):
             words = split + ((),) * (window - steps)
             scale = Fraction(1)
             for step, part in enumerate(split):
-                scale *= root ** ((window - 1 - step) * halves(part))
+                scale *= roots[step] ** halves(part)
             terms[words] = terms.get(words, Fraction(0)) + weight * scale
     return Window(terms, calculus, (0,) * window)
 
@@ -212,18 +252,24 @@ class MemoryWeights:
     window : int
         Number of steps.
     embedded : bool
-    root : Fraction
-        Square root of the length of a step relative to the step after it.
+    ratios : tuple of Fraction
+        Of each step to the one before, the last step first; the last ratio holds for the rest.
     """
 
     def __init__(
-        self, tableau: Tableau, channels: int, window: int, embedded: bool, root: Fraction
+        self,
+        tableau: Tableau,
+        channels: int,
+        window: int,
+        embedded: bool,
+        ratios: tuple[Fraction, ...],
     ) -> None:
         self.tableau = tableau
-        self.root = root
+        self.ratios = ratios
+        self.roots = lengths(ratios, window)
         self.window = window
         self.parts = tableau.embedded if embedded else tableau.outputs
-        self.domain = entry_domain(tableau)
+        self.domain = entry_domain(in_last_step(tableau, ratios))
         self._graph: Weights[Any, Any] = Weights(tableau, channels, Nothing(), remembering=True)
         self._stages: dict[tuple[str, Where, Tree, int], tuple[Window, ...]] = {}
         self._values: dict[tuple[str, Where, Forest, int], tuple[Window, ...]] = {}
@@ -234,12 +280,15 @@ class MemoryWeights:
         """A rational number in the domain of the entries."""
         return self.domain.convert(sympy.Rational(value.numerator, value.denominator))
 
+    def entry(self, entry: Any, step: int) -> Any:
+        """An entry in one of the steps, in the domain of the entries."""
+        return self.domain.from_sympy(in_step(entry, self.window - 1 - step, self.ratios))
+
     def _lifted(self, one: Functional, step: int) -> Window:
         divisors = tuple(one.divisor if i == step else 0 for i in range(self.window))
-        back = self.window - 1 - step
         terms = {
             tuple(word if i == step else () for i in range(self.window)): self.number(
-                Fraction(c) * self.root ** (back * (halves(word) - 2 * one.divisor))
+                Fraction(c) * self.roots[step] ** (halves(word) - 2 * one.divisor)
             )
             for word, c in one.terms.items()
         }
@@ -282,14 +331,14 @@ class MemoryWeights:
             base = self._exact(tree, step)
             if tree.colour == TIME:
                 one = self._lifted(Functional({(0,): Fraction(1)}, self.tableau.calculus), step)
-                found = tuple(base + one.scaled(self.domain.from_sympy(c)) for c in block.nodes)
+                found = tuple(base + one.scaled(self.entry(c, step)) for c in block.nodes)
             else:
                 found = self._coupled(block, where, tree, step, (base,) * block.stages)
             self._stages[key] = found
         return self._stages[key]
 
     def _exact(self, tree: Tree, steps: int) -> Window:
-        exact = exact_over(tree, steps, self.window, self.tableau.calculus, self.root)
+        exact = exact_over(tree, steps, self.window, self.tableau.calculus, self.ratios)
         return exact.converted(self.number)
 
     def _coupled(
@@ -304,18 +353,19 @@ class MemoryWeights:
                 values = self.value(source, there, tree.children, step)
                 variable = self.variable(coupling.label, label, step)
                 for i, j, entry in coupling.entries():
-                    term = (values[j] * variable).scaled(self.domain.from_sympy(entry))
+                    term = (values[j] * variable).scaled(self.entry(entry, step))
                     total[i] = total[i] + term
         return tuple(total)
 
     def value(self, block: Block, where: Where, forest: Forest, step: int) -> tuple[Window, ...]:
-        """Products of weights at the stages of a block; those of a memory block are of the step
-        before.
+        """Products of weights at the stages of a block; those of a memory block are of an
+        earlier step.
         """
         if block.remembers is not None and forest:
-            if step == 0:
+            if step < block.lag:
                 raise TooShort
-            return self.value(self.tableau.block(block.remembers), where, forest, step - 1)
+            source = self.tableau.block(block.remembers)
+            return self.value(source, where, forest, step - block.lag)
         if not forest:
             unit = self._lifted(Functional({(): Fraction(1)}, self.tableau.calculus), step)
             return (unit,) * block.stages
@@ -344,7 +394,7 @@ class MemoryWeights:
             values = self.value(source, there, tree.children, step)
             variable = self.variable(part.label, label, step)
             for j, entry in part.entries():
-                total = total + (values[j] * variable).scaled(self.domain.from_sympy(entry))
+                total = total + (values[j] * variable).scaled(self.entry(entry, step))
         return total
 
 
@@ -362,16 +412,24 @@ class MemoryTables:
     ----------
     tableau : Tableau
     embedded : bool
-    root : Fraction
-        Square root of the length of a step relative to the step after it.
+    ratios : tuple of Fraction
+        Of each step to the one before, the last step first; the last ratio holds for the rest.
+
+    Attributes
+    ----------
+    last : Tableau
+        The tableau as it is in the last step: entries are numbers, or polynomials in w.
     """
 
-    def __init__(self, tableau: Tableau, embedded: bool, root: Fraction) -> None:
+    def __init__(self, tableau: Tableau, embedded: bool, ratios: tuple[Fraction, ...]) -> None:
+        lengths(ratios, len(ratios) + 1)  # refuses ratios without a rational root
         self.tableau = tableau
+        self.last = in_last_step(tableau, ratios)
         self.embedded = embedded
-        self.root = root
+        self.ratios = ratios
         self._tables: dict[tuple[int, int], MemoryWeights] = {}
         self._products: dict[tuple[Forest, int, int], Window] = {}
+        self._residuals: dict[tuple[Forest, int], Any] = {}
         self._windows: dict[Tree, int] = {}
 
     def weights(self, channels: int, window: int) -> MemoryWeights:
@@ -379,7 +437,7 @@ class MemoryTables:
         key = (channels, window)
         if key not in self._tables:
             self._tables[key] = MemoryWeights(
-                self.tableau, channels, window, self.embedded, self.root
+                self.tableau, channels, window, self.embedded, self.ratios
             )
         return self._tables[key]
 
@@ -399,16 +457,22 @@ class MemoryTables:
         """Weight minus integral."""
         window = self.window(tree, channels)
         weights = self.weights(channels, window)
-        exact = exact_over(tree, window, window, self.tableau.calculus, self.root)
+        exact = exact_over(tree, window, window, self.tableau.calculus, self.ratios)
         return weights.output(tree) - exact.converted(weights.number)
 
     def mean_residual(self, forest: Forest, channels: int) -> Any:
         """E prod Phi - E prod phi over the longest window among the trees."""
+        key = (forest, channels)
+        if key not in self._residuals:
+            self._residuals[key] = self._residual(forest, channels)
+        return self._residuals[key]
+
+    def _residual(self, forest: Forest, channels: int) -> Any:
         window = max(self.window(tree, channels) for tree in forest)
         weights = self.weights(channels, window)
         exact = Window({((),) * window: Fraction(1)}, self.tableau.calculus, (0,) * window)
         for tree in forest:
-            exact = exact * exact_over(tree, window, window, self.tableau.calculus, self.root)
+            exact = exact * exact_over(tree, window, window, self.tableau.calculus, self.ratios)
         mean = exact.expectation(Fraction)
         return self._product(forest, channels, window).expectation(weights.number) - weights.number(
             mean

@@ -27,7 +27,8 @@ def text(tableau: Tableau) -> str:
     for block in tableau.blocks:
         kind = f"{block.colour}, {block.replication}"
         if block.remembers is not None:
-            kind += f", values of {block.remembers!r} in the step before"
+            when = "the step before" if block.lag == 1 else f"the step {block.lag} steps before"
+            kind += f", values of {block.remembers!r} in {when}"
         nodes = "  ".join(_short(c) for c in block.nodes)
         lines.append(f"  {block.name}: {kind}; c = {nodes}")
     for c in tableau.couplings:
@@ -40,7 +41,8 @@ def text(tableau: Tableau) -> str:
             row = "  ".join(_short(w) for w in o.weights)
             lines.append(f"  {title} <- {o.source} * {o.label}{selector}:  {row}")
     if tableau.start is not None:
-        lines.append(f"  first step: {tableau.start.name}")
+        which = "first step" if len(tableau.starts) == 1 else "first steps"
+        lines.append(f"  {which}: {', '.join(start.name for start in tableau.starts)}")
     for label, value in (("advice", tableau.advice), ("source", tableau.citation)):
         if value:
             lines.append(f"  {label}: {value}")

@@ -54,8 +54,13 @@ NOISE_CLASSES: Mapping[str, frozenset[str]] = MappingProxyType(
 ADDITIVE_CLASSES = ("constant", "martingale")
 CLAIM_CLASSES = (*NOISE_CLASSES, *ADDITIVE_CLASSES)
 
-#: The step ratio h_n / h_(n-1), which entries of methods with memory may use.
-STEP_RATIO = sympy.Symbol("r")
+#: Step ratios that entries of methods with memory may use: r = h_n / h_(n-1) where a step is
+#: remembered, r_2 = h_(n-1) / h_(n-2) where two are, r_3 where three are.
+STEP_RATIOS = sympy.symbols("r r_2 r_3")
+#: h_n / t_n, for methods in a clock with a natural origin: see `tableaux.relative`.
+RELATIVE_STEP = sympy.Symbol("w")
+#: What an entry may depend on without being that of a family.
+STEP_SYMBOLS = frozenset({*STEP_RATIOS, RELATIVE_STEP})
 
 #: As callers may write an order; a tableau keeps Fractions.
 Order = Fraction | int | str | None
@@ -87,7 +92,8 @@ class Tableau(PrintedForms):
     implicit : bool
         Whether stages may depend on each other in a cycle.
     start : Tableau or None
-        The method of the first step, for a tableau with memory blocks.
+        The method of the first step, for a tableau with memory blocks; the method of the second
+        one, itself with a start, for a tableau that remembers two steps, and so on.
     citation, advice : str
         Where the method comes from, and one line on when to use it.
 
@@ -153,6 +159,11 @@ class Tableau(PrintedForms):
                 "exponential methods are explicit one-step methods: implicit stages and memory "
                 "blocks are not supported with phi functions"
             )
+        if RELATIVE_STEP in self.free_symbols:
+            raise TableauError(
+                f"an entry uses {RELATIVE_STEP}, the step relative to its time, which is not supported "
+                "with phi functions"
+            )
         for block in self.blocks:
             if any(node.has(Phi) for node in block.nodes):
                 raise TableauError(f"block {block.name!r}: a node is a number, not a phi function")
@@ -166,20 +177,29 @@ class Tableau(PrintedForms):
                     f"block {block.name!r} remembers the step before, so `start` must give the "
                     "tableau of the first step"
                 )
-            twin = next((b for b in self.start.blocks if b.name == source.name), None)
-            shape = (source.colour, source.replication, source.stages)
-            if twin is None or (twin.colour, twin.replication, twin.stages) != shape:
+            if block.lag > len(self.starts):
                 raise TableauError(
-                    f"block {block.name!r} remembers {source.name!r}, but the start "
-                    f"{self.start.name!r} has no block of that name, colour, replication and "
-                    f"number of stages ({source.stages})"
+                    f"block {block.name!r} remembers {block.lag} steps, so that many must have "
+                    f"been taken by starts, but there are {len(self.starts)}"
                 )
+            for start in self.starts[-block.lag :]:
+                twin = next((b for b in start.blocks if b.name == source.name), None)
+                shape = (source.colour, source.replication, source.stages)
+                if twin is None or (twin.colour, twin.replication, twin.stages) != shape:
+                    raise TableauError(
+                        f"block {block.name!r} remembers {source.name!r}, but the start "
+                        f"{start.name!r} has no block of that name, colour, replication and "
+                        f"number of stages ({source.stages})"
+                    )
         if self.start is not None and not memory:
             raise TableauError("a start is given, but no block remembers anything")
-        if self.start is not None and self.start.start is not None:
-            raise TableauError(f"the start {self.start.name!r} itself needs a start")
-        if not memory and STEP_RATIO in self.free_symbols:
-            raise TableauError("an entry uses the step ratio r, but no block remembers a step")
+        longest = max((block.lag for block in memory), default=0)
+        for steps, symbol in enumerate(STEP_RATIOS, 1):
+            if longest < steps and symbol in self.free_symbols:
+                what = "a step" if steps == 1 else f"{steps} steps"
+                raise TableauError(
+                    f"an entry uses the step ratio {symbol}, but no block remembers {what}"
+                )
 
     def _cycle(self) -> list[tuple[str, int]]:
         """A cycle among the stages, or an empty list."""
@@ -219,11 +239,24 @@ class Tableau(PrintedForms):
 
     @cached_property
     def free_symbols(self) -> frozenset[sympy.Symbol]:
-        """Symbols that are left free in the entries: those of a family, and the step ratio r."""
+        """Symbols that are left free in the entries: those of a family, and `STEP_SYMBOLS`."""
         entries = [e for c in self.couplings for _, _, e in c.entries()]
         entries += [e for o in (*self.outputs, *self.embedded) for _, e in o.entries()]
         entries += [c for block in self.blocks for c in block.nodes]
         return frozenset().union(*map(free_symbols, entries))
+
+    @cached_property
+    def starts(self) -> tuple[Tableau, ...]:
+        """The methods of the first steps, in their order; empty without memory."""
+        return () if self.start is None else (*self.start.starts, self.start)
+
+    @cached_property
+    def relative(self) -> bool:
+        """Whether an entry, or one of the start, depends on the step relative to its time.
+
+        Such a method takes positive times only: see `tableaux.relative`.
+        """
+        return any(RELATIVE_STEP in t.free_symbols for t in (self, *self.starts))
 
     @cached_property
     def exponential(self) -> bool:

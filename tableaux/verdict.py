@@ -16,10 +16,9 @@ evaluated for m up to 3.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from math import isqrt
 from typing import Any
 
 import sympy
@@ -34,9 +33,15 @@ from tableaux.constraints import (
 )
 from tableaux.differences import differences_cancel
 from tableaux.errors import TableauError, unknown
-from tableaux.memory import MemoryTables, Window
+from tableaux.memory import MemoryTables, Window, of_surplus
+from tableaux.relative import DEGREE
 from tableaux.rooted_trees import LINEAR, TIME, Forest, Tree, forest_symmetry, trees
-from tableaux.tableau import NOISE_CLASSES, STEP_RATIO, Tableau
+from tableaux.tableau import (
+    NOISE_CLASSES,
+    RELATIVE_STEP,
+    STEP_SYMBOLS,
+    Tableau,
+)
 from tableaux.variables import PRIMITIVES, variables
 from tableaux.weights import (
     EntryAlgebra,
@@ -52,6 +57,7 @@ from tableaux.words import Functional, exact_mean, exact_weight
 __all__ = ["Failure", "OrderReport", "PrincipalError", "Verdict", "order"]
 
 HALF = Fraction(1, 2)
+Ratio = Fraction | int | str
 
 CLASSES = (*NOISE_CLASSES, "martingale")
 
@@ -250,9 +256,9 @@ class Prover:
         Leave out the conditions that only problems with explicit time pose.
     channels : int or None
         Bound on the number of different channels in a condition; None: as many as there can be.
-    ratio : Fraction
-        For tableaux with memory: every step is so many times as long as the one before; the square
-        of a rational number.
+    ratios : sequence of Fraction
+        For tableaux with memory: how many times as long a step is as the one before, the last step
+        first; the last ratio holds for all earlier steps.  Squares of rational numbers.
     """
 
     def __init__(
@@ -263,23 +269,25 @@ class Prover:
         embedded: bool = False,
         autonomous: bool = False,
         channels: int | None = None,
-        ratio: Fraction = Fraction(1),
+        ratios: Sequence[Fraction] = (Fraction(1),),
     ) -> None:
         if noise not in CLASSES:
             raise TableauError(unknown("noise class", noise, CLASSES))
-        if STEP_RATIO in tableau.free_symbols:
-            tableau = tableau.substitute({STEP_RATIO: ratio})
+        self.relative = RELATIVE_STEP in tableau.free_symbols
+        several = tableau.start is not None or self.relative
+        ratios = tuple(ratios)
+        self.memory = _memory(tableau, embedded, ratios) if several else None
+        if self.memory is not None:
+            tableau = self.memory.last
         self.tableau = tableau
         self.noise = noise
         self.embedded = embedded
         self.calculus = tableau.calculus
         self.domain = entry_domain(tableau)
-        self.memory = _memory(tableau, embedded, ratio) if tableau.start is not None else None
         if self.memory is not None and not homogeneous(tableau):
             raise TableauError(
-                f"tableau {tableau.name!r}: with memory, labels must scale as h for drift and "
-                "sqrt(h) for "
-                "diffusion values"
+                f"tableau {tableau.name!r}: with memory or with w in entries, labels must scale as "
+                "h for drift and sqrt(h) for diffusion values"
             )
         self.limit = {"scalar": 1, "none": 0}.get(noise, channels)
         self.all_choices = False
@@ -347,20 +355,22 @@ class Prover:
         """Conditions with the surplus power of sqrt(h) at which they contribute to the error at an
         order.
         """
-        if homogeneous(self.tableau):
+        if homogeneous(self.tableau) and not self.relative:
             for combination in self.combinations(order, single, means):
                 yield combination, 0
             return
         self._check_slack(order)
-        for halves in range(1, int(2 * order) + 1):
+        most = int(2 * order)
+        # Powers of w = h/t are whole; those of labels may be halves.
+        for halves in range(2 - most % 2 if self.relative else 1, most + 1, 1 + self.relative):
             for combination in self.combinations(Fraction(halves, 2), single, means):
-                yield combination, int(2 * order) - halves
+                yield combination, most - halves
 
     def _check_slack(self, order: Fraction) -> None:
         """Refuse outputs that are too large, unless their excess cancels for every tree that it
         could lift.
         """
-        if differences_cancel(self.tableau):
+        if self.relative or differences_cancel(self.tableau):
             return
         most = order + Fraction(slack(self.tableau), 2)
         for halves in range(1, int(2 * most) + 1):
@@ -382,7 +392,7 @@ class Prover:
         alone.
         """
         if self.memory is not None:
-            return self.memory.difference(tree, channels)
+            return self.memory.difference(tree, channels).of_surplus(surplus)
         weights, algebra = self.weights(channels), self.algebra(channels)
         weight = algebra.of_excess(weights.output(tree), surplus)
         numerical = algebra.functional(weight, self.calculus, tree.halves)
@@ -396,7 +406,7 @@ class Prover:
         surplus.
         """
         if self.memory is not None:
-            return self.memory.mean_residual(forest, channels)
+            return of_surplus(self.memory.mean_residual(forest, channels), surplus)
         weights, algebra = self.weights(channels), self.algebra(channels)
         exact = self.domain.zero
         if not surplus:
@@ -461,15 +471,8 @@ class Prover:
 
 
 @lru_cache(maxsize=64)
-def _memory(tableau: Tableau, embedded: bool, ratio: Fraction) -> MemoryTables:
-    return MemoryTables(tableau, embedded, 1 / _root(ratio))
-
-
-def _root(ratio: Fraction) -> Fraction:
-    root = Fraction(isqrt(ratio.numerator), isqrt(ratio.denominator))
-    if ratio <= 0 or root**2 != ratio:
-        raise TableauError(f"a step ratio must be the square of a rational number, not {ratio}")
-    return root
+def _memory(tableau: Tableau, embedded: bool, ratios: tuple[Fraction, ...]) -> MemoryTables:
+    return MemoryTables(tableau, embedded, ratios)
 
 
 @lru_cache(maxsize=64)
@@ -534,7 +537,7 @@ def row_sums(tableau: Tableau, drift_only: bool) -> bool:
     """Whether every node equals the weight of a drift leaf at its stage, so that time needs no
     trees.
     """
-    if tableau.start is not None:
+    if tableau.start is not None or RELATIVE_STEP in tableau.free_symbols:
         return False
     weights = entry_weights(tableau, 2)
     algebra = weights.algebra
@@ -593,21 +596,23 @@ def _weak(prover: Prover, cap: Fraction) -> tuple[Fraction, bool, tuple[Failure,
     return _climb(cap, lambda p: _first(prover.mean_failures(p + HALF, "weak")))
 
 
+@lru_cache(maxsize=1024)
 def _deterministic(
-    tableau: Tableau, cap: int, embedded: bool, ratio: Fraction
+    tableau: Tableau, cap: int, embedded: bool, ratios: tuple[Fraction, ...]
 ) -> tuple[Fraction, bool, tuple[Failure, ...]]:
-    prover = Prover(tableau, "scalar", embedded=embedded, ratio=ratio)
+    prover = Prover(tableau, "scalar", embedded=embedded, ratios=ratios)
     colours = [0, *([TIME] if prover.time else []), *([LINEAR] if tableau.exponential else [])]
     for p in range(1, cap + 1):
         failures = []
-        for tree in trees(p, colours):
-            if tree.colour == TIME:
-                continue
-            value = prover.mean_residual((tree,), 1)
-            if value:
-                combination = Combination((((tree,), Fraction(1)),))
-                residual = prover.domain.to_sympy(value)
-                failures.append(Failure("deterministic", Fraction(p), combination, residual))
+        for nodes in range(1 if prover.relative else p, p + 1):
+            for tree in trees(nodes, colours):
+                if tree.colour == TIME:
+                    continue
+                value = prover.mean_residual((tree,), 1, 2 * (p - nodes))
+                if value:
+                    combination = Combination((((tree,), Fraction(1)),))
+                    residual = prover.domain.to_sympy(value)
+                    failures.append(Failure("deterministic", Fraction(p), combination, residual))
         if failures:
             return Fraction(p - 1), False, tuple(failures[:SHOWN])
     return Fraction(cap), True, ()
@@ -627,7 +632,7 @@ def order(
     max_deterministic: int = 6,
     autonomous: bool = False,
     channels: int | None = None,
-    ratios: Sequence[Fraction | int | str] = (1, 4, "1/4"),
+    ratios: Sequence[Ratio | Sequence[Ratio]] | None = None,
 ) -> OrderReport:
     """Prove the strong and weak order of a tableau.
 
@@ -649,9 +654,12 @@ def order(
     channels : int, optional
         Bound on the number of different channels in one condition.  By default there is none, and
         the verdict holds for any number of channels.
-    ratios : sequence of Fraction, int or str
+    ratios : sequence, optional
         For a tableau with memory: ratios of a step to the step before it, each the square of a
-        rational number.  It is judged at each, and the lowest verdict counts.
+        rational number, or sequences of them, the last step first, of which the last one holds for
+        all earlier steps.  It is judged at each, and the lowest verdict counts.  By default 1, 4,
+        1/4 and, where more than one step is remembered, (4, 1/4): entries that ignore that earlier
+        ratios may be others are found out.
 
     Returns
     -------
@@ -675,7 +683,22 @@ def order(
         max_deterministic,
         autonomous,
         channels,
-        tuple(Fraction(r) for r in ratios) if tableau.start is not None else (Fraction(1),),
+        _ratios(tableau, ratios),
+    )
+
+
+def _ratios(
+    tableau: Tableau, ratios: Sequence[Ratio | Sequence[Ratio]] | None
+) -> tuple[tuple[Fraction, ...], ...]:
+    if tableau.start is None:
+        return ((Fraction(1),),)
+    if ratios is None:
+        ratios = (1, 4, "1/4")
+        if len(tableau.starts) > 1:
+            ratios = (*ratios, (4, "1/4"))
+    single = (int, str, Fraction)
+    return tuple(
+        (Fraction(r),) if isinstance(r, single) else tuple(Fraction(x) for x in r) for r in ratios
     )
 
 
@@ -689,32 +712,44 @@ def _order(
     max_deterministic: int,
     autonomous: bool,
     channels: int | None,
-    ratios: tuple[Fraction, ...],
+    ratios: tuple[tuple[Fraction, ...], ...],
 ) -> OrderReport:
     _check(tableau, embedded)
-    if not ratios:
+    if not ratios or not all(ratios):
         raise TableauError("a tableau with memory is judged at one step ratio at least")
     classes = [c for c in CLASSES if _usable(tableau, c)] if noise is None else [noise]
+    if tableau.relative:
+        max_deterministic = min(max_deterministic, DEGREE + 1)
+        max_strong = min(max_strong, Fraction(DEGREE))
+        max_weak = None if max_weak is None else min(max_weak, Fraction(DEGREE))
     verdicts = {}
     for name in classes:
         cap = _weak_cap(name) if max_weak is None else max_weak
         cap = Fraction(max_deterministic) if name == "none" else cap
-        verdicts[name] = min(
-            (
-                _verdict(tableau, name, embedded, max_strong, cap, autonomous, channels, ratio)
-                for ratio in ratios
-            ),
-            key=lambda verdict: (verdict.strong or 0, verdict.weak or 0),
-        )
+        found = _verdict(tableau, name, embedded, max_strong, cap, autonomous, channels, ratios[0])
+        for ratio in ratios[1:]:
+            # The lowest order counts, so that no higher one is looked at again.
+            caps = found.strong or Fraction(0), found.weak or Fraction(0)
+            other = _verdict(tableau, name, embedded, *caps, autonomous, channels, ratio)
+            found = _lower(found, other)
+        verdicts[name] = found
+    without = _deterministic(tableau, max_deterministic, embedded, ratios[0])
+    for ratio in ratios[1:]:
+        reached, _, failing = _deterministic(tableau, int(without[0]), embedded, ratio)
+        if reached < without[0]:
+            without = reached, False, failing
     return OrderReport(
-        tableau,
-        tableau.noise if noise is None else noise,
-        verdicts,
-        *min(
-            (_deterministic(tableau, max_deterministic, embedded, ratio) for ratio in ratios),
-            key=lambda found: found[0],
-        ),
-        embedded,
+        tableau, tableau.noise if noise is None else noise, verdicts, *without, embedded
+    )
+
+
+def _lower(found: Verdict, other: Verdict) -> Verdict:
+    """A verdict together with one that was not to exceed it."""
+    return replace(
+        other,
+        strong_capped=found.strong_capped and other.strong == found.strong,
+        weak_capped=found.weak_capped and other.weak == found.weak,
+        failing=tuple(dict.fromkeys(other.failing + found.failing)),
     )
 
 
@@ -735,8 +770,8 @@ def _usable(tableau: Tableau, noise: str) -> bool:
 
 
 def _check(tableau: Tableau, embedded: bool) -> None:
-    if tableau.free_symbols - ({STEP_RATIO} if tableau.start is not None else set()):
-        names = ", ".join(sorted(map(str, tableau.free_symbols)))
+    if tableau.free_symbols - STEP_SYMBOLS:
+        names = ", ".join(sorted(map(str, tableau.free_symbols - STEP_SYMBOLS)))
         raise TableauError(
             f"tableau {tableau.name!r} is a family with free symbols {names}: substitute values "
             "to judge a "
@@ -755,13 +790,13 @@ def _verdict(
     max_weak: Fraction,
     autonomous: bool,
     channels: int | None,
-    ratio: Fraction,
+    ratio: tuple[Fraction, ...],
 ) -> Verdict:
     if noise == "none" and not _random_drift(tableau):
         reached, capped, failing = _deterministic(tableau, int(max_weak), embedded, ratio)
         return Verdict(noise, reached, reached, capped, capped, failing)
     prover = Prover(
-        tableau, noise, embedded=embedded, autonomous=autonomous, channels=channels, ratio=ratio
+        tableau, noise, embedded=embedded, autonomous=autonomous, channels=channels, ratios=ratio
     )
     discrete = sorted(p for p in tableau.primitives if PRIMITIVES[p].law != "path")
     if all(block.colour == "drift" for block in tableau.blocks):

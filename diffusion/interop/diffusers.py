@@ -25,7 +25,7 @@ from diffusion.spacings import leading
 from sdeint import GridPath, TreePath
 from sdeint.asking import Asking
 from sdeint.brownian import logarithmic
-from sdeint.lowering import lower, lower_first
+from sdeint.lowering import lower, lower_starts
 from tableaux import Tableau, catalogue
 from tableaux.errors import unknown
 from tableaux.files import loads
@@ -133,7 +133,9 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         self.process = discrete_process(self.config)
         self._clock = NoiseClock(_not_ours, self.process, "x0", eta=eta)
         self.method = method_named(method)
-        opening = lower_first(self.method, matrix=False, additive=True).evaluations
+        kinds = {"matrix": False, "additive": True}
+        programs = (*lower_starts(self.method, **kinds), lower(self.method, **kinds))
+        opening = programs[0].evaluations
         first = next(e for e in opening if e.drift)
         if first.argument or first.node != 0:
             raise ValueError(

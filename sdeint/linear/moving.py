@@ -97,7 +97,7 @@ class Moving:
         regression, root = self.flow.noise(self.t, self.h, [MODES[name] for name in names])
         parts = {"W": regression[..., 0], "H": regression[..., 1]}
         parts |= {normal(name): root[..., i] for i, name in enumerate(names)}
-        for factor, monomial in weight.resolve(StepNumbers(1.0, 1.0)):
+        for factor, monomial in weight.resolve(StepNumbers(1.0)):
             row = names.index(monomial[0][0])
             for name, column in parts.items():
                 entered = self.entered((id(value), name), value * self.noise[name])

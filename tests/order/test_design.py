@@ -287,7 +287,7 @@ def test_extrapolating_the_stored_stage_leaves_a_family_for_every_step_ratio(
             Output("noise", "I_k", (1,)),
         ),
     )
-    assert entry_conditions(family, "weak", Fraction(2), "martingale", ratio=ratio) == ()
+    assert entry_conditions(family, "weak", Fraction(2), "martingale", ratios=[ratio]) == ()
     member = family.substitute({"b": "2/3", "r": ratio}, name="TwoStep")
     catalogued = catalogue["TwoStep"].substitute({"r": ratio})
     assert set(member.couplings) == set(catalogued.couplings)

@@ -6,10 +6,12 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+import sympy
 
 from tableaux import Block, Coupling, Output, Tableau, TableauError, catalogue
 from tableaux.memory import exact_over
 from tableaux.rooted_trees import Tree, trees
+from tableaux.taylor import taylor_polynomial
 from tableaux.verdict import order
 from tableaux.words import exact_mean
 
@@ -130,3 +132,104 @@ def test_memory_needs_couplings() -> None:
         start=replace(EULER, blocks=(Block("now", "drift", (0,)), EULER.blocks[1])),
     )
     assert order(chained).deterministic == 2
+
+
+def three_step(*weights: str) -> Tableau:
+    """X+ = X + h (sum of weights f, the newest first) + g W."""
+    olds = [Block(f"before {back}", "drift", (0,), remembers="now", lag=back) for back in (1, 2)]
+    outputs = [Output("now", "h", (weights[0],)), Output("noise", "I_k", (1,))]
+    outputs += [Output(b.name, "h", (w,)) for b, w in zip(olds, weights[1:])]
+    return Tableau(
+        "Adams-Bashforth",
+        (*EULER.blocks, *olds),
+        (),
+        outputs,
+        noise="additive",
+        start=two_step("1 + r/2", "-r/2"),
+    )
+
+
+#: Three steps of any ratios: integrals of the parabola through the last three values.
+THIRD = (
+    "1 + r/2 + (2 + 3/r)*r**2*r_2/(6*(1 + r_2))",
+    "-r/2 - (2 + 3/r)*r**2*r_2/6",
+    "(2 + 3/r)*r**2*r_2**2/(6*(1 + r_2))",
+)
+
+
+def test_three_step_adams_bashforth_is_of_order_three_for_any_ratios() -> None:
+    assert order(three_step(*THIRD)).deterministic == 3
+    equal = three_step("23/12", "-4/3", "5/12")
+    assert order(equal, ratios=(1,)).deterministic == 3
+    assert order(equal).deterministic == 1
+
+
+def test_entries_that_take_the_earlier_ratio_for_the_last_are_found_out() -> None:
+    # Right on every geometric grid, whose ratios are all equal, and on no other.
+    wrong = three_step(*(weight.replace("r_2", "r") for weight in THIRD))
+    for ratio in (1, 4, "1/4"):
+        assert order(wrong, ratios=(ratio,)).deterministic == 3
+    assert order(wrong, ratios=((4, "1/4"),)).deterministic == 1
+    assert order(wrong).deterministic == 1
+
+
+def test_the_lowest_strong_and_the_lowest_weak_order_count_whichever_ratio_has_them() -> None:
+    good, bad = order(two_step("3/2", "-1/2"), ratios=(1,)), order(two_step("3/2", "-1/2"))
+    assert (good.deterministic, bad.deterministic) == (2, 1)
+    found = order(two_step("3/2", "-1/2"), autonomous=True).by_noise["additive"]
+    assert (found.strong, found.weak) == (1, 1)
+    assert any(failure.kind == "weak" for failure in found.failing)
+
+
+def relative(weight: str, first: str = "") -> Tableau:
+    """X+ = X + h ((1 - weight) f + weight f(X + h f)) + W."""
+    first = first or f"1 - ({weight})"
+    return Tableau(
+        "relative",
+        (Block("drift", "drift", (0, 1)), Block("noise", "diffusion", (0,))),
+        (
+            Coupling("drift", "drift", "h", ((0, 0), (1, 0))),
+            Coupling("drift", "noise", "I_k", ((0,), (1,))),
+        ),
+        (Output("drift", "h", (first, weight)), Output("noise", "I_k", (1,))),
+        noise="additive",
+    )
+
+
+@pytest.mark.parametrize(
+    ("weight", "without", "weak"),
+    [
+        ("1/2", 2, 2),
+        ("1/2 + w/6", 2, 2),  # a change of order h, where orders 3 leave none
+        ("w/log(1 + w) - 1/2 - w/2", 2, 2),  # = 1/2 - w^2/12 + ...
+        ("1/3 + w/6", 1, 1),
+        ("1/(2 + w)", 2, 2),
+    ],
+)
+def test_a_power_of_the_relative_step_counts_as_one_of_the_step(
+    weight: str, without: int, weak: int
+) -> None:
+    report = order(relative(weight), noise="martingale")
+    assert report.deterministic == without
+    assert report.by_noise["martingale"].weak == weak
+
+
+def test_weights_whose_sum_is_one_but_for_the_relative_step_have_order_one() -> None:
+    report = order(relative("1/2", "1/2 + w"), noise="martingale")
+    assert (report.deterministic, report.by_noise["martingale"].weak) == (1, 1)
+
+
+def test_an_entry_with_a_pole_at_small_steps_has_no_order() -> None:
+    with pytest.raises(TableauError, match="no Taylor series at w = 0"):
+        order(relative("1/log(1 + w)"))
+
+
+def test_taylor_polynomials_are_those_of_sympy() -> None:
+    x, a = sympy.symbols("x a")
+    for text in ("sqrt(1 + x)/(1 - 2*x)", "log(1 + x)/x", "(a + x)**3/(1 + x)", "x**2/log(1 - x)"):
+        expression = sympy.sympify(text, locals={"x": x, "a": a})
+        expected = sympy.series(expression, x, 0, 5).removeO()
+        assert sympy.expand(taylor_polynomial(expression, x, 4) - expected) == 0
+    for text in ("1/x", "sqrt(x)", "log(x)", "log(2 + x)", "exp(x)"):
+        with pytest.raises(TableauError, match="series"):
+            taylor_polynomial(sympy.sympify(text, locals={"x": x}), x, 2)

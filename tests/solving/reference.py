@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -16,36 +17,39 @@ Field = Callable[[float, np.ndarray], np.ndarray]
 class Reference:
     """One step of a tableau for f: (t, x) -> (d,) and g: (t, x) -> (d, m)."""
 
-    def __init__(self, tableau: Tableau, f: Field, g: Field, channels: int, phi=None) -> None:
+    def __init__(
+        self, tableau: Tableau, f: Field, g: Field, channels: int, phi=None, symbols=None
+    ) -> None:
         self.tableau, self.f, self.g, self.m = tableau, f, g, channels
+        self.symbols = symbols or {}  # the values of w, r, r_2, ... in this step
         self.phi = phi  # (k, c, h) -> phi_k(c h L) as a matrix, for exponential tableaux
 
-    def __call__(
-        self, x: np.ndarray, t: float, h: float, noise: dict[str, np.ndarray], memory=None
-    ):
-        """The new value and all stage values, from the primitives' values of this step."""
-        self.x, self.t, self.h, self.noise = x, t, h, noise
-        self.memory = memory or {}
+    def __call__(self, x: np.ndarray, t: float, h: float, noise: dict[str, np.ndarray], past=()):
+        """The new value, from the primitives' values of this step and earlier steps, newest first."""
+        self.x, self.t, self.h, self.noise, self.past = x, t, h, noise, past
         self.values, self.before = {}, None
         if not self.tableau.implicit:
-            return self.output(), self.values
+            return self.output()
         # Implicit stages by plain iteration, from the value at the start of the step.
         self.before = {}
         for _ in range(200):
             self.values = {}
             new = self.output()
             self.before = self.values
-        return new, self.values
+        return new
 
     def times(self, entry, value):
         """An entry applied to a value."""
         if not self.tableau.exponential:
-            return float(entry) * value
+            return self.number(entry) * value
         total = np.zeros_like(value)
         for term, factor in combination(entry).items():
             part = value if term is None else self.phi(term[0], float(term[1]), self.h) @ value
             total = total + float(factor) * part
         return total
+
+    def number(self, entry):
+        return number(entry, tuple(self.symbols.items()))
 
     def carried(self, c):
         """The value at the start of the step, moved by L."""
@@ -79,14 +83,15 @@ class Reference:
 
     def value(self, block, stage, index):
         if block.remembers is not None:
-            return self.memory[block.remembers, stage, index]
+            then = self.past[block.lag - 1]
+            return then.value(then.tableau.block(block.remembers), stage, index)
         key = (block.name, stage, index)
         if key not in self.values:
             if self.before is not None:
                 # An iteration reads the values of the one before; the first one, those at x.
                 self.values[key] = self.before.get(key, self.field(block, stage, index, self.x))
             target = index if block.replication != "once" else (None,)
-            state = self.carried(float(block.nodes[stage]))
+            state = self.carried(self.number(block.nodes[stage]))
             for c in self.tableau.couplings:
                 if c.target != block.name:
                     continue
@@ -104,7 +109,7 @@ class Reference:
         return self.values[key]
 
     def field(self, block, stage, index, state):
-        time = self.t + float(block.nodes[stage]) * self.h
+        time = self.t + self.number(block.nodes[stage]) * self.h
         return self.f(time, state) if block.colour == "drift" else self.g(time, state)[:, index[0]]
 
     def variable(self, label, inner, outer, one):
@@ -123,6 +128,11 @@ class Reference:
                 product *= self.noise[name][indices] ** exponent
             total += product
         return total
+
+
+@cache
+def number(entry, symbols):
+    return float(entry.subs(symbols).evalf(40)) if entry.free_symbols else float(entry)
 
 
 def selected(selector, source, target):

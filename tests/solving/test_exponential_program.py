@@ -66,12 +66,11 @@ def compare(tableau, kind, noise_class, g):
         return matrix_phis(matrix * (c * size))[k].numpy()
 
     for b in range(BATCH):
-        x, memory = y0[b].numpy(), {}
+        x = y0[b].numpy()
         for n in range(steps):
             here = {name: values[n, b] for name, values in noise.items()}
             here["eta"] = {(): here["eta"][0]}
-            step = Reference(tableau, f_numpy, g[1], m, phi_of)
-            x, memory = step(x, grid[n], h, here, memory)
+            x = Reference(tableau, f_numpy, g[1], m, phi_of)(x, grid[n], h, here)
         np.testing.assert_allclose(solution.y[-1, b].numpy(), x, rtol=1e-10, atol=1e-10)
 
 

@@ -87,69 +87,114 @@ def general_tableaux(draw):
         )
         for i in range(count)
     ]
+    couplings = [
+        coupling(draw, target, source, WEIGHT, within=si == ti)
+        for ti, target in enumerate(blocks)
+        for si, source in enumerate(blocks[: ti + 1])
+        if source.replication != "pair" and draw(st.integers(0, 3))
+    ]
+    return Tableau("drawn", blocks, couplings, [output(draw, block, WEIGHT) for block in blocks])
+
+
+def coupling(draw, target, source, weight, within=False):
+    replicated = target.replication != "once"
+    selectors = ["all"]
+    if replicated and source.has_channel:
+        selectors += ["own", "other", "less", "greater"]
+        selectors += ["partner"] if target.replication == "pair" else []
+    arity = int(source.has_channel) + int(replicated)
+    labels = NONE + (ONE if arity else ()) + (TWO if arity == 2 else ())
+    matrix = [
+        [0 if within and j >= i else draw(weight) for j in range(source.stages)]
+        for i in range(target.stages)
+    ]
+    label = draw(st.sampled_from(labels))
+    return Coupling(target.name, source.name, label, matrix, draw(st.sampled_from(selectors)))
+
+
+def output(draw, block, weight):
+    pair = block.replication == "pair"
+    labels = NONE + (ONE if block.has_channel else ()) + (TWO if pair else ())
+    return Output(
+        block.name,
+        draw(st.sampled_from(labels)),
+        ["1/2", *(draw(weight) for _ in range(block.stages - 1))],
+        draw(st.sampled_from(["all", "less", "greater"])) if pair else "all",
+    )
+
+
+@st.composite
+def tableaux_with_memory(draw):
+    """Any of those, with values of up to three earlier steps, and entries in their ratios and w."""
+    now = draw(general_tableaux())
+    lags = draw(st.sampled_from([(1,), (1, 2), (1, 1), (1, 2, 3), (1, 1, 2)]))
+    remembered = [
+        Block(f"m{i}", b.colour, b.nodes, b.replication, b.name, lag)
+        for i, (lag, b) in enumerate((lag, draw(st.sampled_from(now.blocks))) for lag in lags)
+    ]
     couplings, outputs = [], []
-    for ti, target in enumerate(blocks):
-        for si, source in enumerate(blocks[: ti + 1]):
-            if source.replication == "pair" or not draw(st.integers(0, 3)):
-                continue
-            replicated = target.replication != "once"
-            selectors = ["all"]
-            if replicated and source.has_channel:
-                selectors += ["own", "other", "less", "greater"]
-                selectors += ["partner"] if target.replication == "pair" else []
-            arity = int(source.has_channel) + int(replicated)
-            labels = NONE + (ONE if arity else ()) + (TWO if arity == 2 else ())
-            matrix = [
-                [draw(WEIGHT) if si < ti or j < i else 0 for j in range(source.stages)]
-                for i in range(target.stages)
-            ]
-            couplings.append(
-                Coupling(
-                    target.name,
-                    source.name,
-                    draw(st.sampled_from(labels)),
-                    matrix,
-                    draw(st.sampled_from(selectors)),
-                )
-            )
-    for block in blocks:
-        pair = block.replication == "pair"
-        labels = NONE + (ONE if block.has_channel else ()) + (TWO if pair else ())
-        outputs.append(
-            Output(
-                block.name,
-                draw(st.sampled_from(labels)),
-                ["1/2", *(draw(WEIGHT) for _ in range(block.stages - 1))],
-                draw(st.sampled_from(["all", "less", "greater"])) if pair else "all",
-            )
+    for block in remembered:
+        symbols = ["w", "w**2", "r", "r_2", "r_3"][: 2 + block.lag]
+        weight = st.one_of(WEIGHT, st.sampled_from(symbols).map(lambda s: f"{s}/8"))
+        targets = [b for b in now.blocks if block.replication != "pair" and draw(st.booleans())]
+        couplings += [coupling(draw, target, block, weight) for target in targets]
+        outputs.append(output(draw, block, weight))
+
+    def remembering(steps):
+        """The tableau with what it can remember after some steps."""
+        kept = [b for b in remembered if b.lag <= steps]
+        names = {b.name for b in (*now.blocks, *kept)}
+        return Tableau(
+            f"drawn, after {steps}",
+            (*now.blocks, *kept),
+            [c for c in (*now.couplings, *couplings) if c.source in names],
+            [o for o in (*now.outputs, *outputs) if o.source in names],
+            start=remembering(steps - 1) if kept else None,
         )
-    return Tableau("drawn", blocks, couplings, outputs)
+
+    return remembering(max(lags) + draw(st.integers(0, 1)))
 
 
-def compare(tableau, noise_class="general", steps=2, h=0.1, g=(g_torch, g_numpy), seed=1, m=M):
-    noise = draw_noise(steps, h, seed)
+#: Steps of any ratio, in any order.
+GRID = [0.2, 0.3, 0.42, 0.5, 0.57, 0.7]
+
+
+def compare(tableau, noise_class="general", steps=2, g=(g_torch, g_numpy), seed=1, m=M):
+    noise = draw_noise(steps, 0.1, seed)
     noise = {n: v[..., :m, :m] if n == "A" else v[..., :m] for n, v in noise.items()}
     y0 = _rng.normal(size=(BATCH, D))
     sde = SDE(f_torch, g[0], noise=noise_class, calculus=tableau.calculus)
-    grid = [0.2 + h * n for n in range(steps + 1)]
+    grid = GRID[: steps + 1]
     solution = solve(
         sde, torch.tensor(y0), grid, method=tableau, path=FixedNoise(noise, (BATCH,), (m,))
     )
     for b in range(BATCH):
-        x, memory = y0[b], {}
+        x, past = y0[b], []
         for n in range(steps):
             here = {name: values[n, b] for name, values in noise.items()}
             here["eta"] = {(): here["eta"][0]}
-            method = tableau.start if tableau.start is not None and n == 0 else tableau
-            if "r" in {str(s) for s in method.free_symbols}:
-                method = method.substitute({"r": 1})
-            x, memory = Reference(method, f_numpy, g[1], m)(x, grid[n], h, here, memory)
+            method = (*tableau.starts, tableau)[min(n, len(tableau.starts))]
+            step = Reference(method, f_numpy, g[1], m, symbols=symbols_at(grid, n))
+            x = step(x, grid[n], grid[n + 1] - grid[n], here, past)
+            past = [step, *past]
         np.testing.assert_allclose(solution.y[-1, b].numpy(), x, rtol=1e-10, atol=1e-10)
+
+
+def symbols_at(grid, n):
+    """What the symbols of a tableau stand for in step n of a grid."""
+    h = [grid[i + 1] - grid[i] for i in range(n, -1, -1)]
+    ratios = {name: h[i] / h[i + 1] for i, name in enumerate(("r", "r_2", "r_3")[:n])}
+    return {"w": h[0] / grid[n], **ratios}
 
 
 @given(general_tableaux())
 def test_the_program_of_any_tableau_equals_the_tableau_word_by_word(tableau):
     compare(tableau)
+
+
+@given(tableaux_with_memory())
+def test_the_program_of_any_tableau_with_memory_equals_the_tableau_word_by_word(tableau):
+    compare(tableau, steps=5)
 
 
 @pytest.mark.parametrize("label", ["I_k", "I_kl/sqrt(h)"])
@@ -203,7 +248,7 @@ def test_every_method_of_the_catalogue_equals_its_tableau_word_by_word(name):
         "none": (None, None),
     }
     m = 1 if tableau.noise in ("scalar", "none") else M
-    compare(tableau, tableau.noise, steps=3, g=fields[tableau.noise], m=m)
+    compare(tableau, tableau.noise, steps=5 if tableau.start else 3, g=fields[tableau.noise], m=m)
 
 
 def counted_by_hand():
@@ -214,6 +259,10 @@ def counted_by_hand():
 
 
 MINIMUM = counted_by_hand()
+#: What the first steps of a method with memory evaluate beyond the others.
+STARTING = dict.fromkeys(
+    ["OneStageStored", "TwoStep", "DPMSolver3M", "UniPC2", "SASolver", "AB3"], 1
+)
 
 
 def formula(text, m):
@@ -246,9 +295,9 @@ def test_f_and_g_are_called_no_more_often_than_the_method_needs(name):
     for steps in (2, 5):
         calls.update(f=0, g=0)
         y0 = torch.full((4, 1 if uses_pairs(tableau) else 2), 0.5)
-        solution = solve(sde, y0, [0.0, 0.5], steps=steps, method=name)
+        solution = solve(sde, y0, [0.5, 1.0], steps=steps, method=name)
         counts.append((calls["f"], calls["g"]))
-        first = 1 if tableau.start is not None else 0
+        first = STARTING.get(name, 0)
         assert calls["f"] >= solution.stats.f_evaluations
         if tableau.implicit:
             # Beyond its stages, an iteration costs one evaluation of each of them, and a Jacobian.

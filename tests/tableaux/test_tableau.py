@@ -160,6 +160,15 @@ def _em(**changes):
     return Tableau("broken", **{**parts, **changes})
 
 
+def _remembering(lag, entry, start=None):
+    """Euler's method, and an entry that weighs the drift of some steps before."""
+    return _em(
+        blocks=(*_em().blocks, Block("old", "drift", (0,), remembers="drift", lag=lag)),
+        outputs=(*_em().outputs, Output("old", "h", (entry,))),
+        start=start or _em(),
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -230,6 +239,11 @@ def _em(**changes):
         ),
         (lambda: Tableau.rk("t", [[0, 0], [1]], [1, 0]), "rows have different lengths"),
         (lambda: Tableau.rk("t", [[0]], ["r"]), "uses the step ratio r, but no block remembers"),
+        (lambda: _remembering(1, "r_2"), "step ratio r_2, but no block remembers 2 steps"),
+        (lambda: _remembering(2, "1", catalogue["EM"]), "remembers 2 steps, .* but there are 1"),
+        (lambda: Block("old", "drift", (0,), lag=2), "a lag is given, but the block remembers"),
+        (lambda: Block("old", "drift", (0,), remembers="drift", lag=0), "a number of steps from 1"),
+        (lambda: _em(outputs=(Output("drift", "h", ("phi_1(z)*w",)),)), "w, the step relative to"),
     ],
 )
 def test_a_malformed_tableau_is_refused_naming_block_and_entry(make, message):
@@ -264,6 +278,7 @@ def test_a_method_is_given_no_more_parameters_than_it_has(name):
         ('colour = "drift"\n', "", r"blocks\[1\]: the key 'colour' is missing"),
         ('"3/4"', "0.75", "0.75 is a rounded decimal"),
         ('strong = "3/2"', 'strong = "many"', "holds no fractions"),
+        ('colour = "drift"', 'colour = "drift"\nlag = "two"', "lag is a number of steps from 1 on"),
         ('label = "h"', 'label = "hh"', r"couplings\[1\]: .* unknown random variable 'hh'"),
     ],
 )
