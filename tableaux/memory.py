@@ -26,10 +26,10 @@ from math import isqrt
 from typing import Any
 
 import sympy
-from sympy.polys.rings import PolyElement
 
 from tableaux.blocks import Block, Coupling, Output
 from tableaux.errors import TableauError
+from tableaux.jets import Jet
 from tableaux.relative import in_last_step, in_step
 from tableaux.rooted_trees import TIME, Forest, Tree
 from tableaux.tableau import Tableau
@@ -181,11 +181,10 @@ def of_surplus(value: Any, surplus: int) -> Any:
 
     Everything, where entries do not depend on w and there is no surplus.
     """
-    if not isinstance(value, PolyElement):
+    if not isinstance(value, Jet):
         return value * int(not surplus)
     power, odd = divmod(surplus, 2)
-    terms = {} if odd else {(0,): value.get((power,), value.ring.domain.zero)}
-    return value.ring.from_dict(terms)
+    return value.of_power(-1 if odd else power)
 
 
 @cache

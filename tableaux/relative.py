@@ -21,14 +21,11 @@ from typing import Any
 import sympy
 
 from tableaux.errors import TableauError
+from tableaux.jets import DEGREE
 from tableaux.tableau import RELATIVE_STEP, STEP_RATIOS, Tableau
 from tableaux.taylor import taylor_polynomial
 
-__all__ = ["DEGREE", "in_last_step", "in_step", "log_step", "log_step_ratio"]
-
-#: Higher powers of w are left out, so that no order above this one can be proved, nor one above the
-#: next without noise.
-DEGREE = 3
+__all__ = ["in_last_step", "in_step", "log_step", "log_step_ratio"]
 
 
 def log_step(back: int = 0) -> Any:
@@ -69,7 +66,7 @@ def in_step(entry: Any, back: int, ratios: tuple[Fraction, ...]) -> Any:
     Examples
     --------
     >>> in_step(log_step_ratio(), 0, (Fraction(1),)), in_step(RELATIVE_STEP, 1, (Fraction(4),))
-    (w**3/12 - w + 1, w**3/64 + w**2/16 + w/4)
+    (-5*w**3/12 + w**2/2 - w + 1, w**3/64 + w**2/16 + w/4)
     """
     known = [sympy.Rational(r.numerator, r.denominator) for r in ratios]
 

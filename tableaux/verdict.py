@@ -33,8 +33,8 @@ from tableaux.constraints import (
 )
 from tableaux.differences import differences_cancel
 from tableaux.errors import TableauError, unknown
+from tableaux.jets import DEGREE
 from tableaux.memory import MemoryTables, Window, of_surplus
-from tableaux.relative import DEGREE
 from tableaux.rooted_trees import LINEAR, TIME, Forest, Tree, forest_symmetry, trees
 from tableaux.tableau import (
     NOISE_CLASSES,

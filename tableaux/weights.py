@@ -26,6 +26,7 @@ from sympy.polys.rings import PolyElement, PolyRing
 from tableaux.blocks import Block, Coupling, Output
 from tableaux.errors import TableauError
 from tableaux.expansion import beneath, expansion
+from tableaux.jets import Jets
 from tableaux.rooted_trees import TIME, Forest, Tree
 from tableaux.tableau import RELATIVE_STEP, Tableau
 from tableaux.variables import FUNCTIONALS, PRIMITIVES, variables
@@ -273,10 +274,8 @@ def _domain_and_elements(tableau: Tableau) -> tuple[Any, dict[sympy.Expr, Any]]:
         for k, l in ((1, 1), (1, 2), (2, 1)):
             entries.extend(coefficient for coefficient, _, _ in variables[label].terms(k, l))
     if any(RELATIVE_STEP in entry.free_symbols for entry in entries):
-        polynomials = [sympy.Poly(entry, RELATIVE_STEP) for entry in entries]
-        numbers = [number for polynomial in polynomials for number in polynomial.all_coeffs()]
-        domain = construct_domain(numbers, extension=True)[0][RELATIVE_STEP]
-        return domain, {entry: domain.from_sympy(entry) for entry in entries}
+        jets = Jets()
+        return jets, {entry: jets.from_sympy(entry) for entry in entries}
     domain, elements = construct_domain(entries, extension=True)
     if any(entry.has(sympy.Float) for entry in entries) or not domain.is_Exact:
         raise TableauError(
