@@ -77,6 +77,18 @@ def test_inception_has_the_parameters_of_the_published_network(weights):
     assert sizes["Mixed_7c.branch3x3dbl_3b.bn.weight"] == (384,)
 
 
+def test_inception_pools_as_the_network_of_2015_did():
+    # which later variants do not: zeros of the border are left out of means, and the last is no mean
+    with torch.device("meta"):
+        network = Inception()
+    ones = torch.ones(1, 1, 4, 4)
+    assert torch.equal(network.Mixed_5b._pooled(ones), ones)
+    ramp = torch.arange(16.0).reshape(1, 1, 4, 4)
+    assert float(network.Mixed_7b._pooled(ramp)[0, 0, 0, 0]) == 2.5
+    assert float(network.Mixed_7c._pooled(ramp)[0, 0, 0, 0]) == 5.0
+    assert network.Mixed_6a._pooled(ones).shape == (1, 1, 1, 1)
+
+
 def test_inception_is_loaded_from_a_file_and_makes_features(weights, tmp_path):
     floats = {n: v for n, v in weights.items() if not n.endswith("tracked")}
     save_file(floats, tmp_path / "w.safetensors")

@@ -60,32 +60,26 @@ def test_likelihood_ratios_of_runs_have_mean_one(method, eta):
     assert abs(float(ratio.mean()) - 1) < 6 * float(ratio.std()) / 2000**0.5
 
 
-@pytest.mark.parametrize("method", ["SRA1", "OneStage"])
-def test_the_noise_that_a_stage_has_seen_is_known(method):
-    # Given I_10, a fourth of the variance of W is left. A constant denoiser shifts Z by h times it.
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+@pytest.mark.parametrize("method", ["SRA1", "OneStage", "TwoStep"])
+def test_the_noise_that_a_stage_has_seen_is_known(method, eta):
+    # Given W/2 + H, the rest of W is W/4 - 3/2 H, of a fourth of its variance. A constant denoiser
+    # shifts Z by the step times its value.
     def constant(value):
         return lambda x, t: torch.full_like(x, value)
 
-    run = drawn(method, model=constant(0.3))
-    process = VP()
-    h = torch.diff(process.rho(run.t))
-    variance = (h / 4)[:, None]
-    here = transition_log_probabilities(constant(0.3), run)
-    there = transition_log_probabilities(constant(0.5), run)
-    # here = -r^2/2v, there = -(r - shift)^2/2v for each number: their difference is linear in r
-    z = run.x * (process.rho(run.t) / process.alpha(run.t))[:, None, None]
-    shift = 0.2 * h[:, None, None]
-    draws = z[1:] - z[:-1] - 0.3 * h[:, None, None]  # all of W
-    difference = (there - here + 2 * shift[:, :, 0] ** 2 / (2 * variance)) * variance
-    rest = difference / shift[:, :, 0]  # the sum of both numbers' r
-    total = draws.sum(2)
-    # r is W less its regression on I_10: Cov(r, W) = Var r = h/4, so correlation 1/2 with W
-    correlation = torch.corrcoef(
-        torch.stack([(rest / h[:, None].sqrt()).flatten(), (total / h[:, None].sqrt()).flatten()])
-    )[0, 1]
-    assert float(correlation) == pytest.approx(0.5, abs=6 / rest.numel() ** 0.5)
-    spread = float((rest / torch.sqrt(2 * variance)).var())
-    assert spread == pytest.approx(1, abs=6 * (2 / rest.numel()) ** 0.5)
+    run = drawn(method, model=constant(0.3), eta=eta)
+    clock = run.plan.clock(MODEL)
+    grid = clock.of(run.t)
+    noise = clock.driver(run.plan.path).on(grid).draw(0, len(grid) - 1, ["W", "H"])
+    rest = noise["W"] / 4 - 1.5 * noise["H"]
+    h, widths = torch.diff(grid)[:, None, None], torch.diff(clock.noise(grid))[:, None, None]
+    to_x = (grid / VP().alpha(run.t)).log()[1:, None]
+    for value in (0.3, 0.5):
+        law = Normal((value - 0.3) * h, torch.sqrt(widths / 4))
+        expected = law.log_prob(rest).sum(2) + 2 * to_x
+        got = transition_log_probabilities(constant(value), run)
+        torch.testing.assert_close(got, expected, rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize("method", METHODS)
