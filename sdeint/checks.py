@@ -111,6 +111,24 @@ def checked_drift(f: Field) -> Field:
     return drift
 
 
+class _Number:
+    """A diffusion that is a number, as a tensor: the same one as long as the number is the same."""
+
+    def __init__(self, g: Field) -> None:
+        self.g = g
+        self.last: tuple[object, torch.Tensor] | None = None
+
+    def __call__(self, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        number = self.g(t, x)
+        if isinstance(number, torch.Tensor) or torch.compiler.is_compiling():
+            return torch.as_tensor(number, dtype=x.dtype, device=x.device)
+        if self.last is None or self.last[0] != number:
+            # Outside of inference mode, whose tensors a later solve with gradients could not use.
+            with torch.inference_mode(False):
+                self.last = number, torch.as_tensor(number, dtype=x.dtype, device=x.device)
+        return self.last[1]
+
+
 def _check_tensor(name: str, value: object, y: torch.Tensor) -> None:
     if not isinstance(value, torch.Tensor):
         raise ProblemError(f"{name} must return a tensor, got {type(value).__name__}")
@@ -130,12 +148,7 @@ def _layout(sde: SDE, y: torch.Tensor, t0: torch.Tensor) -> Layout:
         return Layout(False, (1,) * sde.event_dims, sde.g)
     value = sde.g(t0, y)
     if sde.noise == "additive" and isinstance(value, (int, float)):
-        g = sde.g
-
-        def constant(t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-            return torch.as_tensor(g(t, x), dtype=x.dtype, device=x.device)
-
-        return Layout(False, event, constant)
+        return Layout(False, event, _Number(sde.g))
     _check_tensor("g", value, y)
     assert isinstance(value, torch.Tensor)
     shape, state = tuple(value.shape), tuple(y.shape)

@@ -84,11 +84,11 @@ class Run:
         self.needs = drawn_for(self.primitives)
         widths = torch.diff(timeline.grid).abs()
         plain = widths.detach().tolist()
-        self.widths: Sequence[Any] = widths.unbind() if widths.requires_grad else plain
-        self.spans = self.widths if flow is None else _same(plain, grid)
+        plain = plain if flow is None else _same(plain, grid)
+        self.spans: Sequence[Any] = widths.unbind() if widths.requires_grad else plain
         self.starts: Sequence[Any] = grid[:-1].tolist()
         if flow is not None and widths.requires_grad:
-            self.spans, self.starts = self.widths, timeline.grid[:-1].unbind()
+            self.starts = timeline.grid[:-1].unbind()
         self.variables = self.steps()
         self._times_key: tuple[int, int, int] | None = None
         self._times_table: list[tuple[Tensor, ...]] = []

@@ -7,7 +7,7 @@ derivatives are pushed forward through it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from sdeint.diffusions import Columns, Product
 from sdeint.linear.flow import Flow
 from sdeint.linear.moving import Moving
+from sdeint.linear.recipes import Recipe
 from sdeint.lowering import Contribution, Evaluation, Monomial, Program, StepNumbers, Weight
 from sdeint.newton import Newton, Unknowns
 from sdeint.problem import Field
@@ -126,7 +127,7 @@ class Step:
         self.values: list[Tensor] = []
         self.moving: Moving | None = None
         if stepper.flow is not None:
-            self.moving = Moving(stepper.flow, start, numbers.h * stepper.sign, y, noise)
+            self.moving = Moving(stepper.flow, start, stepper.sign, numbers, y, noise)
         self._products: dict[tuple[Monomial, str], Tensor] = {}
         self._weights: dict[int, tuple[Scalar, Tensor | None]] = {}
 
@@ -213,45 +214,68 @@ class Step:
         self, contributions: Sequence[Contribution], replication: str, carry: float
     ) -> Tensor:
         """phi_0(carry h L) y plus contributions, to which their operators are applied."""
+        if self.stepper.channels:
+            return self.moved_columns(contributions, replication, carry)
         moving = self.moving
         assert moving is not None
-        plain = [c for c in contributions if not (c.operator or moving.functional(c.weights[0]))]
+        recipe = moving.recipe(contributions, self.flat())
+        state = self.y
+        if carry or not recipe.empty:
+            total, own = moving.carried(carry), False
+            for source, multiplier in recipe.values:
+                value = moving.entered(source, self.value(source))
+                total, own = moving.add(total, value, multiplier, own), True
+            if recipe.random:
+                for value, multiplier in self.entering(recipe, moving):
+                    total, own = moving.add(total, value, multiplier, own), True
+            state = moving.left(total)
+        return self.sum(recipe.plain, replication, state) if recipe.plain else state
+
+    def flat(self) -> tuple[int, ...]:
+        """Values so far that are one number for all components: those of a constant diffusion."""
+        if not self.y.ndim:
+            return ()
+        return tuple(i for i, value in enumerate(self.values) if not value.ndim)
+
+    def entering(self, recipe: Recipe, moving: Moving) -> Iterator[tuple[Tensor, Tensor | float]]:
+        """The random part of a recipe, in the basis of L, with its multipliers."""
+        if recipe.noises:
+            for name, multiplier in recipe.merged(dict(enumerate(self.values))):
+                yield moving.entered(name, self.noise[name]), multiplier
+        for source, name, multiplier in recipe.scaled:
+            value = self.value(source) * self.noise[name]
+            yield moving.entered((source, name), value), multiplier
+        for multiplier, members in recipe.products:
+            product: Tensor | None = None
+            for source, weight, sign in members:
+                tensor = self.weight(weight)[1]
+                assert tensor is not None
+                part = self.value(source) * (tensor if sign == 1.0 else tensor * sign)
+                product = part if product is None else product + part
+            assert product is not None
+            key = tuple((source, id(weight)) for source, weight, _ in members)
+            yield moving.entered(key, product), multiplier
+
+    def moved_columns(
+        self, contributions: Sequence[Contribution], replication: str, carry: float
+    ) -> Tensor:
+        """`moved` where g is a matrix."""
+        moving = self.moving
+        assert moving is not None
+        plain = [c for c in contributions if not c.operator]
         groups: dict[Any, list[Contribution]] = {}
         for c in contributions:
-            if c.operator or moving.functional(c.weights[0]):
+            if c.operator:
                 groups.setdefault(c.operator, []).append(c)
-        start = total = moving.carried(carry) if carry or groups else self.y
-        for operator, group in groups.items():
-            if self.stepper.channels:
-                zero = torch.zeros_like(self.y)
+        zero = torch.zeros_like(self.y)
+        state = self.y
+        if carry or groups:
+            total = moving.carried(carry)
+            for operator, group in groups.items():
                 value = _MatrixSum(self, group, zero, True).total(replication)
-                total = moving.add(total, operator, moving.flow.enter(value), 1.0)
-                continue
-            for c in group:
-                total = self.moved_by(total, c, total is not start)
-        state = moving.left(total) if carry or groups else self.y
-        if self.stepper.channels and plain:
-            zero = torch.zeros_like(self.y)
-            return state + _MatrixSum(self, plain, zero, True).total(replication)
-        return self.sum(plain, replication, state) if plain else state
-
-    def moved_by(self, total: Tensor, c: Contribution, own: bool) -> Tensor:
-        """A total, in the basis of L, plus one contribution; `own`: it may be written to."""
-        moving = self.moving
-        assert moving is not None
-        sign = self.stepper.sign if c.drift else 1.0
-        value, weight = self.value(c.source), c.weights[0]
-        if moving.functional(weight):
-            return moving.add_functionals(total, c.operator, value, weight)
-        scalar, tensor = self.weight(weight)
-        if not _is_zero(scalar):
-            entered = moving.entered(c.source, value)
-            total = moving.add(total, c.operator, entered, scalar * sign, own)
-            own = True
-        if tensor is not None:
-            entered = moving.entered((c.source, id(weight)), value * tensor)
-            total = moving.add(total, c.operator, entered, sign, own)
-        return total
+                total = total + moving.moved(operator, value)
+            state = moving.left(total)
+        return state + _MatrixSum(self, plain, zero, True).total(replication) if plain else state
 
     def evaluate(self, evaluation: Evaluation, time: Tensor, state: Tensor) -> Any:
         """The value of f or g, the channels of its source last."""

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ __all__ = ["Factor", "Flow", "MatrixFlow", "PointwiseFlow", "Term"]
 _ENTRIES = 256
 _BYTES = 1 << 28
 KEPT_TENSORS = 32
+#: For how many step sizes sums are kept multiplied out.
+_SIZES = 2
 
 Time = float | Tensor
 
@@ -71,6 +73,7 @@ class Flow(ABC):
         self.last: tuple[Tensor, Tensor] | None = None
         self._kept: OrderedDict[Hashable, tuple[Tensor, ...]] = OrderedDict()
         self._bytes = 0
+        self._recipes: OrderedDict[Hashable, dict[Any, Any]] = OrderedDict()
 
     #: Whether the operator's basis is another one than the state's.
     transforms: bool = False
@@ -82,6 +85,10 @@ class Flow(ABC):
     def leave(self, v: Tensor) -> Tensor:
         """From the operator's basis to the state."""
         return v
+
+    def spread(self, value: Tensor, axis: int = -1) -> Tensor:
+        """Multipliers of modes, along an axis, as those of what `enter` returns."""
+        return value
 
     def factor(self, t: Time, h: Time, terms: Sequence[Term]) -> Factor:
         """A combination of phi functions for the step from t of size h, forwards or backwards.
@@ -111,10 +118,21 @@ class Flow(ABC):
                 total = part if total is None else total + part
             if total is None:
                 raise ProblemError("a factor needs at least one term")
-            # Also real multipliers of complex coefficients: mixed products take twice the time.
-            kept = (total.to(device=self.device, dtype=self.dtype),)
+            # Also real multipliers of complex states: mixed products take twice the time.
+            kept = (self.spread(total).to(device=self.device, dtype=self.dtype),)
             self._keep(key, kept)
         return Factor(kept[0], self.dense)
+
+    def recipes(self, t: Time, h: Time, ratio: float) -> dict[Any, Any]:
+        """Where steps of this size keep what they have multiplied out: see `recipes`."""
+        key = self._key(t, h, ratio)
+        if key is None:
+            return {}
+        if key not in self._recipes:
+            self._recipes[key] = {}
+            if len(self._recipes) > _SIZES:
+                self._recipes.popitem(last=False)
+        return self._recipes[key]
 
     def phi(self, t: Time, h: Time, k: int, c: float = 1.0, start: float = 0.0) -> Factor:
         """phi_k alone."""
@@ -249,7 +267,9 @@ class PointwiseFlow(Flow):
         kept = self._recall(key)
         if kept is None:
             law = conditional_functionals(rate, float(h), names)
-            kept = tuple(value.to(self.device, self.dtype.to_real()) for value in law)
+            kept = tuple(
+                self.spread(value, -3).to(self.device, self.dtype.to_real()) for value in law
+            )
             self._keep(key, kept)
         return kept[0], kept[1]
 

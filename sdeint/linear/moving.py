@@ -1,16 +1,16 @@
-"""One step of an exponential method: phi functions applied to its values, in the basis of L."""
+"""One step of an exponential method: its values, in the basis of L."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sdeint.linear.flow import Flow, Term
-from sdeint.linear.noise import MODES, normal
-from sdeint.lowering import StepNumbers, Weight
+from sdeint.linear.recipes import Recipe, recipe
+from sdeint.lowering import Contribution, StepNumbers
 
 __all__ = ["Moving"]
 
@@ -21,18 +21,41 @@ class Moving:
     Parameters
     ----------
     flow : Flow
-    t, h : float or Tensor
-        Begin and signed size of the step.
+    t : float or Tensor
+        Begin of the step.
+    sign : float
+        The direction of time.
+    numbers : StepNumbers
     y : Tensor
         The value at its begin.
     noise : mapping of str to Tensor
     """
 
-    def __init__(self, flow: Flow, t: Any, h: Any, y: Tensor, noise: Mapping[str, Tensor]) -> None:
-        self.flow, self.t, self.h, self.y, self.noise = flow, t, h, y, noise
+    def __init__(
+        self,
+        flow: Flow,
+        t: Any,
+        sign: float,
+        numbers: StepNumbers,
+        y: Tensor,
+        noise: Mapping[str, Tensor],
+    ) -> None:
+        self.flow, self.t, self.h, self.y = flow, t, numbers.h * sign, y
+        self.sign, self.numbers, self.noise = sign, numbers, noise
+        self._kept = flow.recipes(t, self.h, numbers.ratio)
         self._entered: dict[Hashable, Tensor] = {}
         if flow.last is not None and flow.last[0] is y:
             self._entered["y"] = flow.last[1]  # the step before left it: no transform
+
+    def recipe(self, contributions: Sequence[Contribution], flat: Collection[int]) -> Recipe:
+        """The recipe of a sum, kept for all steps of this size."""
+        key = (id(contributions), flat)
+        if key not in self._kept:
+            self._kept[key] = recipe(
+                contributions, self.flow, self.t, self.h, self.sign, self.numbers, self.noise, flat
+            )
+        found: Recipe = self._kept[key]
+        return found
 
     def entered(self, key: Hashable, value: Tensor) -> Tensor:
         """A value in the basis of L; `key` says which it is."""
@@ -47,60 +70,35 @@ class Moving:
             return self.entered("y", self.y)
         key = ("y", c)
         if key not in self._entered:
-            y = self.entered("y", self.y)
-            self._entered[key] = self.flow.phi(self.t, self.h, 0, c)(y)
+            if key not in self._kept:
+                self._kept[key] = self.flow.phi(self.t, self.h, 0, c)
+            self._entered[key] = self._kept[key](self.entered("y", self.y))
         return self._entered[key]
 
-    def add(
-        self,
-        total: Tensor,
-        operator: tuple[Term, ...],
-        value: Tensor,
-        factor: Any,
-        own: bool = False,
-    ) -> Tensor:
-        """A total plus an operator applied to a value, both in the basis, times a factor.
+    def moved(self, operator: tuple[Term, ...], value: Tensor) -> Tensor:
+        """A state with an operator applied to it, in the basis."""
+        value = self.flow.enter(value)
+        return self.flow.factor(self.t, self.h, operator)(value) if operator else value
+
+    def add(self, total: Tensor, value: Tensor, multiplier: Tensor | float, own: bool) -> Tensor:
+        """A total plus a value times a multiplier of a recipe, all in the basis.
 
         `own`: the total was made by such a sum, and may be written to.
         """
-        moved = self.flow.factor(self.t, self.h, operator) if operator else None
-        if isinstance(factor, Tensor):
-            return total + (value if moved is None else moved(value)) * factor
-        own = own and total.shape == value.shape
-        if moved is not None and not moved.dense:
-            # One pass for the product and the sum.
+        if not isinstance(multiplier, Tensor):
             if own:
-                return total.addcmul_(value, moved.value, value=factor)
-            return torch.addcmul(total, value, moved.value, value=factor)
-        value = value if moved is None else moved(value)
-        return total.add_(value, alpha=factor) if own else torch.add(total, value, alpha=factor)
+                return total.add_(value, alpha=multiplier)
+            return torch.add(total, value, alpha=multiplier)
+        if self.flow.dense and multiplier.ndim:
+            moved = value @ multiplier.mT
+            return total.add_(moved) if own else total + moved
+        # One pass for the product and the sum.
+        if own:
+            return total.addcmul_(value, multiplier)
+        return torch.addcmul(total, value, multiplier)
 
     def left(self, total: Tensor) -> Tensor:
         """A total as a state."""
         state = self.flow.leave(total)
         self.flow.last = (state, total) if self.flow.transforms else None
         return state
-
-    # ------------------------------------------------------------------ Gaussian functionals
-
-    def functional(self, weight: Weight) -> bool:
-        """Whether a weight is a functional of the path and L, that was not drawn as it stands."""
-        names = {name for _, _, monomial in weight.terms for name, _, _ in monomial}
-        return any(name in MODES and name not in self.noise for name in names)
-
-    def add_functionals(
-        self, total: Tensor, operator: tuple[Term, ...], value: Tensor, weight: Weight
-    ) -> Tensor:
-        """The functional from the path's W and H, and from normals for what they leave open."""
-        start = total
-        names = [name for name in MODES if normal(name) in self.noise]
-        regression, root = self.flow.noise(self.t, self.h, [MODES[name] for name in names])
-        parts = {"W": regression[..., 0], "H": regression[..., 1]}
-        parts |= {normal(name): root[..., i] for i, name in enumerate(names)}
-        for factor, monomial in weight.resolve(StepNumbers(1.0)):
-            row = names.index(monomial[0][0])
-            for name, column in parts.items():
-                entered = self.entered((id(value), name), value * self.noise[name])
-                part = entered * (column[..., row] * factor)
-                total = self.add(total, operator, part, 1.0, own=total is not start)
-        return total

@@ -237,7 +237,8 @@ class Transformed(LinearOperator):
                     "L takes states to what is no state (a real field to a complex one?): applied "
                     f"to coefficients and transformed back and forth, mode {place} changes"
                 )
-        return _TransformedFlow(self, there.dtype, y.device, event)
+        pairs = there.is_complex() and not rate.is_complex()
+        return _TransformedFlow(self, there.dtype, y.device, event, pairs)
 
     def drift(self, t: float | Tensor, y: Tensor) -> Tensor:
         v = self.forward(y)
@@ -245,6 +246,8 @@ class Transformed(LinearOperator):
 
 
 class _TransformedFlow(PointwiseFlow):
+    """Complex coefficients with real rates are taken as pairs of real numbers: half of the work."""
+
     transforms = True
 
     def __init__(
@@ -253,15 +256,32 @@ class _TransformedFlow(PointwiseFlow):
         dtype: torch.dtype,
         device: torch.device,
         event: tuple[int, ...],
+        pairs: bool,
     ) -> None:
-        super().__init__(operator.rate, dtype, device, event)
-        self.operator = operator
+        super().__init__(operator.rate, dtype.to_real() if pairs else dtype, device, event)
+        self.operator, self.pairs = operator, pairs
 
     def enter(self, x: Tensor) -> Tensor:
-        return self.operator.forward(x)
+        v = self.operator.forward(x)
+        if not self.pairs:
+            return v
+        if not v.requires_grad and v.is_contiguous():
+            return v.view(self.dtype)  # one call, but no derivative
+        return torch.view_as_real(v.resolve_conj()).flatten(-2)
 
     def leave(self, v: Tensor) -> Tensor:
+        if self.pairs:
+            v = v.contiguous()
+            if v.requires_grad:
+                v = torch.view_as_complex(v.view(*v.shape[:-1], -1, 2))
+            else:
+                v = v.view(self.dtype.to_complex())
         return self.operator.backward(v)
+
+    def spread(self, value: Tensor, axis: int = -1) -> Tensor:
+        if not self.pairs or value.ndim < -axis or value.shape[axis] == 1:
+            return value
+        return value.repeat_interleave(2, dim=axis)
 
 
 def _check_state(y: Tensor) -> None:

@@ -1,5 +1,5 @@
 """Test problems with closed forms, one factory each, and `library`, all of them with their default
-numbers.
+numbers. Semilinear ones, which are fields or stiff, are in `semilinear`.
 
 >>> from sdeint import problems
 >>> sorted(problems.library)[:3]
@@ -16,6 +16,15 @@ from sdeint.problems.closed_form import Functional, LinearFields, PathValues, Pr
 from sdeint.problems.linear import diagonal, linear, oscillator, pair, spiral, triple
 from sdeint.problems.quiet import orbit
 from sdeint.problems.scalar import bounded, gbm, hyperbolic
+from sdeint.problems.semilinear import (
+    Modes,
+    Semilinear,
+    allen_cahn,
+    burgers,
+    heat,
+    heat_covariance,
+    langevin,
+)
 from sdeint.problems.several import bounded_plane, unicycle
 
 _DEFAULTS = (
@@ -44,16 +53,23 @@ library: Mapping[str, Problem] = MappingProxyType({p.name: p for p in _DEFAULTS}
 __all__ = [
     "Functional",
     "LinearFields",
+    "Modes",
     "PathValues",
     "Problem",
+    "Semilinear",
+    "allen_cahn",
     "bounded",
     "bounded_plane",
+    "burgers",
     "denoiser",
     "diagonal",
     "fading",
     "gbm",
     "growth",
+    "heat",
+    "heat_covariance",
     "hyperbolic",
+    "langevin",
     "library",
     "linear",
     "orbit",

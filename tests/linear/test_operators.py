@@ -84,7 +84,7 @@ def test_fields_keep_their_batch_and_stay_real() -> None:
     flow = heat().flow(y)
     one, half = flow.phi(0.0, 0.2, 0), flow.phi(0.0, 0.1, 0)
     v = flow.enter(y)
-    assert v.shape == (5, 3, 9)
+    assert v.shape == (5, 3, 2 * 9)  # pairs of real numbers
     torch.testing.assert_close(one(v), half(half(v)), rtol=1e-13, atol=1e-15)
     assert flow.leave(one(v)).dtype is F64
     images = torch.randn(2, 8, 8, dtype=F64, generator=torch.Generator().manual_seed(2))

@@ -1,0 +1,170 @@
+"""What a step size makes of a sum of an exponential program: one multiplier for each value.
+
+All that does not change from step to step is multiplied out once: phi functions, coefficients,
+powers of h, the direction of time, the columns of the law of Gaussian functionals. A step then
+takes each value into the basis of L once, and adds it in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from sdeint.linear.flow import Flow
+from sdeint.linear.noise import MODES, normal
+from sdeint.lowering import Contribution, Monomial, StepNumbers, Weight
+
+__all__ = ["Recipe", "functional", "recipe"]
+
+#: What a value is multiplied by in the basis of L: a tensor of the modes (or a matrix), or a number.
+Multiplier = Tensor | float
+
+
+@dataclass
+class Recipe:
+    """A sum, with elementwise noise, at one step size.
+
+    Attributes
+    ----------
+    plain : tuple of Contribution
+        To be added to the state itself.
+    values : list of (source, multiplier)
+        Values with a deterministic weight.
+    random, empty : bool
+        Whether random variables enter; whether nothing is moved at all.
+    noises : dict of str to list of (source, multiplier)
+        Variables times values that are one number for all components: only the variable itself is
+        taken into the basis.
+    scaled : list of (source, variable, multiplier)
+        The same for values with a component each.
+    products : list of (multiplier, members)
+        Members (source, weight, sign) are multiplied and added as states, and then moved at once.
+    """
+
+    plain: tuple[Contribution, ...]
+    values: list[tuple[int, Multiplier]]
+    noises: dict[str, list[tuple[int, Multiplier]]]
+    scaled: list[tuple[int, str, Multiplier]]
+    products: list[tuple[Multiplier, list[tuple[int, Weight, float]]]]
+    _numbers: tuple[Tensor, ...] = ()
+    _merged: list[tuple[str, Multiplier]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.flat = sorted({source for parts in self.noises.values() for source, _ in parts})
+        self.random = bool(self.noises or self.scaled or self.products)
+        self.empty = not (self.values or self.random)
+
+    def merged(self, numbers: Mapping[int, Tensor]) -> list[tuple[str, Multiplier]]:
+        """`noises` with their values multiplied in: kept while those are the same tensors."""
+        given = tuple(numbers[source] for source in self.flat)
+        if len(given) != len(self._numbers) or any(
+            a is not b for a, b in zip(given, self._numbers)
+        ):
+            self._numbers, self._merged = given, []
+            for name, parts in self.noises.items():
+                total: Any = sum(numbers[source] * multiplier for source, multiplier in parts)
+                self._merged.append((name, total))
+        return self._merged
+
+
+def functional(weight: Weight, drawn: Collection[str]) -> bool:
+    """Whether a weight is a functional of the path and L that was not drawn as it stands."""
+    names = {name for _, _, monomial in weight.terms for name, _, _ in monomial}
+    return any(name in MODES and name not in drawn for name in names)
+
+
+def recipe(
+    contributions: Sequence[Contribution],
+    flow: Flow,
+    t: Any,
+    h: Any,
+    sign: float,
+    numbers: StepNumbers,
+    drawn: Collection[str],
+    flat: Collection[int],
+) -> Recipe:
+    """The recipe of a sum.
+
+    Parameters
+    ----------
+    contributions : sequence of Contribution
+    flow : Flow
+    t, h : float or Tensor
+        Begin and signed size of the step.
+    sign : float
+        The direction of time.
+    numbers : StepNumbers
+    drawn : collection of str
+        The random variables that a step is given.
+    flat : collection of int
+        Sources whose values are one number for all components, with a channel for each.
+    """
+    moves = [c for c in contributions if c.operator or functional(c.weights[0], drawn)]
+    values: list[tuple[int, Multiplier]] = []
+    noises: dict[str, list[tuple[int, Multiplier]]] = {}
+    scaled: list[tuple[int, str, Multiplier]] = []
+    columns = _columns(flow, t, h, moves, drawn)
+    products: dict[Any, list[tuple[int, Weight, float]]] = {}
+
+    def put(source: int, variable: str, multiplier: Multiplier) -> None:
+        if source in flat:
+            noises.setdefault(variable, []).append((source, multiplier))
+        else:
+            scaled.append((source, variable, multiplier))
+
+    for c in moves:
+        operator = flow.factor(t, h, c.operator).value if c.operator else 1.0
+        weight, direction = c.weights[0], sign if c.drift else 1.0
+        scalar: Any = 0.0
+        whole = False
+        for factor, monomial in weight.resolve(numbers):
+            name = monomial[0][0] if monomial else ""
+            if not monomial:
+                scalar = scalar + factor
+            elif name in columns:
+                for variable, column in columns[name].items():
+                    put(c.source, variable, operator * (column * factor))
+            elif c.source in flat and _linear(monomial):
+                put(c.source, name, operator * (factor * direction))
+            else:
+                whole = True
+        if not (isinstance(scalar, float) and scalar == 0.0):
+            values.append((c.source, operator * (scalar * direction)))
+        if whole:
+            products.setdefault(c.operator, []).append((c.source, weight, direction))
+    return Recipe(
+        tuple(c for c in contributions if c not in moves),
+        values,
+        noises,
+        scaled,
+        [
+            (flow.factor(t, h, terms).value if terms else 1.0, members)
+            for terms, members in products.items()
+        ],
+    )
+
+
+def _linear(monomial: Monomial) -> bool:
+    return len(monomial) == 1 and monomial[0][2] == 1
+
+
+def _columns(
+    flow: Flow, t: Any, h: Any, moves: Sequence[Contribution], drawn: Collection[str]
+) -> dict[str, dict[str, Tensor]]:
+    """The functionals by the variables that they are made of: W, H and normals for the rest."""
+    if not any(functional(c.weights[0], drawn) for c in moves):
+        return {}
+    names = [name for name in MODES if normal(name) in drawn]
+    regression, root = flow.noise(t, h, [MODES[name] for name in names])
+    return {
+        name: {
+            "W": regression[..., row, 0],
+            "H": regression[..., row, 1],
+            # The factor is triangular.
+            **{normal(names[i]): root[..., row, i] for i in range(row + 1)},
+        }
+        for row, name in enumerate(names)
+    }

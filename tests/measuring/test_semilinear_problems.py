@@ -1,0 +1,141 @@
+"""The semilinear problems are what they say; exact noise keeps stationary laws at any step size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from sdeint import GridPath, NestedPath, ProblemError, solve
+from sdeint.problems import allen_cahn, burgers, heat, heat_covariance, langevin
+from sdeint.problems.semilinear import Modes, Semilinear
+
+F64 = torch.float64
+FIELDS = [heat, allen_cahn, burgers]
+
+
+class Units(GridPath):
+    """Each variable of a step alone, with its standard deviation: batch item 1 + i has the i-th."""
+
+    NAMES = ("W", "H", "E normal", "F normal")
+
+    def __init__(self, modes: int, h: float) -> None:
+        super().__init__(0, (1 + len(self.NAMES),), (modes,), dtype=F64)
+        self.sizes = dict(zip(self.NAMES, (math.sqrt(h), math.sqrt(h / 12), 1.0, 1.0)))
+
+    def on(self, grid: Tensor) -> Units:  # type: ignore[override]
+        return self
+
+    def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
+        drawn = {}
+        for i, name in enumerate(self.NAMES):
+            value = torch.zeros(count, *self.batch, *self.channels, dtype=F64)
+            value[:, 1 + i] = self.sizes[name]
+            drawn[name] = value
+        return {name: drawn[name] for name in names}
+
+
+@pytest.mark.parametrize("method", ["ExponentialEM", "SETDRK2"])
+@pytest.mark.parametrize("h", [1e-6, 1e-3, 0.1, 1.0, 1e3])
+@pytest.mark.parametrize("roughness", [None, 1.0])
+def test_a_step_keeps_the_stationary_variance_of_every_mode_to_rounding(
+    method: str, h: float, roughness: float | None
+) -> None:
+    """No sampling: the variances of what a step adds up, each of its variables alone."""
+    problem = heat(1024, roughness=roughness)
+    assert problem.variance is not None
+    y0 = torch.zeros(5, 1024, dtype=F64)
+    y0[0] = problem.variance.sqrt()
+    end = solve(problem.sde, y0, [0.0, h], method=method, steps=1, path=Units(1024, h)).y[-1]
+    gap = (end.square().sum(0) / problem.variance - 1).abs()
+    assert float(gap.max()) < 1e-14
+
+
+def test_the_covariance_of_the_heat_equation_is_the_sum_over_its_modes() -> None:
+    problem = heat(4096, diffusivity=0.3, decay=2.0, noise=0.7)
+    assert problem.modes is not None
+    assert problem.variance is not None
+    variance = problem.variance  # constant, alternating, then a pair a frequency
+    power = torch.cat((variance[:1], variance[2::2], variance[1:2]))
+    covariance = torch.fft.irfft(power.to(torch.complex128), n=4096)
+    exact = heat_covariance(problem.modes.places(), diffusivity=0.3, decay=2.0, noise=0.7)
+    # What is missing are the frequencies beyond 2048: at most the integral of noise^2/(2 pi nu k^2).
+    missing = 0.7**2 / (2 * math.pi * 0.3 * 2048)
+    gap = (exact - covariance).abs()
+    assert float(gap.max()) < 1.01 * missing
+    assert float(gap[1:].max()) < 0.2 * missing
+
+
+@pytest.mark.parametrize("make", FIELDS)
+def test_the_modes_of_the_drift_are_those_of_the_field_equation(make) -> None:
+    points = 64
+    problem: Semilinear = make(points)
+    modes = problem.modes
+    assert modes is not None
+    x = modes.places()
+    u = 0.4 * torch.cos(2 * x) + 0.3 * torch.sin(x)
+    du = -0.8 * torch.sin(2 * x) + 0.3 * torch.cos(x)
+    d2u = -1.6 * torch.cos(2 * x) - 0.3 * torch.sin(x)
+    drift = modes.field(problem.sde.f(torch.tensor(0.0), modes.of(u)))
+    expected = {
+        "heat": d2u - u,
+        "allen-cahn": 0.1 * d2u + u - u**3,
+        "burgers": 0.05 * d2u - u * du,
+    }[problem.name]
+    torch.testing.assert_close(drift, expected, rtol=0, atol=1e-12)
+
+
+def test_modes_are_orthonormal_and_undone() -> None:
+    modes = Modes(16, 3.0)
+    basis = modes.of(torch.eye(16, dtype=F64))
+    torch.testing.assert_close(basis @ basis.mT, torch.eye(16, dtype=F64), rtol=0, atol=1e-14)
+    torch.testing.assert_close(modes.field(basis), torch.eye(16, dtype=F64), rtol=0, atol=1e-14)
+    second = modes.field(torch.eye(16, dtype=F64) * -(modes.wave**2))
+    x = modes.places()
+    k = 2 * math.pi / 3.0 * 2
+    wave = torch.cos(k * x)
+    torch.testing.assert_close(second.mT @ basis.mT @ wave, -(k**2) * wave, rtol=0, atol=1e-11)
+
+
+def test_langevin_samples_its_density_with_steps_a_thousand_times_the_stiff_time() -> None:
+    """False alarm: eight variances, each off by six standard deviations: 2e-8."""
+    problem = langevin(8, stiffest=1e5)
+    assert problem.variance is not None
+    paths = 10_000
+    end = solve(
+        problem.sde, problem.start(paths), [0.0, 6.0], method="SETDRK2", steps=60, seed=2
+    ).y[-1]
+    gap = (end.square().mean(0) / problem.variance - 1).abs()
+    assert float(gap.max()) < 6 * math.sqrt(2 / paths)
+
+
+@pytest.mark.parametrize(
+    ("make", "points", "roughness"), [(allen_cahn, 1024, None), (burgers, 256, 1.0)]
+)
+def test_fields_converge_on_one_path(make, points: int, roughness: float | None) -> None:
+    """In 5 and 20 steps, where an explicit method needs thousands.
+
+    With so many modes the noise's roughness in space decides about the order, not the method's.
+    """
+    problem: Semilinear = make(points, roughness=roughness)
+    grid = torch.linspace(0, 1, 81, dtype=F64)
+    path = NestedPath(GridPath(1, (2,), (points,), dtype=F64), grid)
+
+    def end(steps: int) -> Tensor:
+        return solve(
+            problem.sde, problem.start(2), [0.0, 1.0], method="SETDRK2", steps=steps, path=path
+        ).y[-1]
+
+    exact = end(80)
+    errors = [float((end(n) - exact).square().sum(-1).mean().sqrt()) for n in (5, 20)]
+    assert math.log2(errors[0] / errors[1]) / 2 > (0.7 if roughness is None else 1.0)
+
+
+def test_refused() -> None:
+    with pytest.raises(ProblemError, match="even number"):
+        allen_cahn(7)
+    with pytest.raises(ProblemError, match="temperature"):
+        langevin(temperature=0.0)
