@@ -6,11 +6,12 @@ from types import ModuleType
 from tableaux.blocks import Block, Coupling, Output
 from tableaux.conditions import order_conditions
 from tableaux.errors import TableauError
+from tableaux.exponential_family import exponential_family
 from tableaux.families import catalogue
 from tableaux.files import load
 from tableaux.integrating_factor import lawson
 from tableaux.rooted_trees import Tree, forests, trees
-from tableaux.stiff import stiff_order
+from tableaux.stiff import stiff_conditions, stiff_order
 from tableaux.tableau import NOISE_CLASSES, Tableau
 from tableaux.variables import PRIMITIVES, Primitive, Variable, register, variables
 from tableaux.verdict import OrderReport, order
@@ -28,12 +29,14 @@ __all__ = [
     "Tree",
     "Variable",
     "catalogue",
+    "exponential_family",
     "forests",
     "lawson",
     "load",
     "order",
     "order_conditions",
     "register",
+    "stiff_conditions",
     "stiff_order",
     "trees",
     "variables",

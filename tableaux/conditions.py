@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, lru_cache
+from math import factorial
 from typing import Any, TypeVar, overload
 
 import sympy
@@ -25,6 +26,8 @@ from sympy.polys.rings import PolyElement
 from tableaux.blocks import Block, Coupling, Output
 from tableaux.constraints import Combination
 from tableaux.errors import TableauError, unknown
+from tableaux.expansion import expansion
+from tableaux.phi import phi
 from tableaux.rooted_trees import Forest, forest_latex, forest_text
 from tableaux.tableau import Tableau
 from tableaux.verdict import CLASSES, Prover
@@ -78,6 +81,15 @@ class FormalAlgebra:
 
     def nodes(self, block: Block) -> FormalVector:
         return {((self.node_names[block.name], None),): self.random.ring.one}
+
+    def carried(self, block: Block, depth: int) -> FormalVector:
+        """c^n/n!: what L^n X_n is multiplied by at the stages."""
+        product = ((self.node_names[block.name], None),) * depth
+        return {product: self.carried_on(depth)[()]}
+
+    def carried_on(self, depth: int) -> FormalScalar:
+        """The same in the new value."""
+        return {(): self.random.ring(QQ(1, factorial(depth)))}
 
     def multiply(self, left: FormalVector, right: FormalVector) -> FormalVector:
         found: FormalVector = {}
@@ -357,17 +369,61 @@ FAMILIES = ("sra", "sri", "ri", "rs")
 
 def _family_of(tableau: Tableau) -> Family:
     """Any tableau as a family: each matrix is named after its blocks and label."""
-    names: list[tuple[Coupling | Output, str]] = []
-    for coupling in tableau.couplings:
-        selector = "" if coupling.selector == "all" else f",{coupling.selector}"
-        names.append(
-            (coupling, f"Z[{coupling.target},{coupling.source},{coupling.label}{selector}]")
-        )
-    for output in tableau.outputs:
-        selector = "" if output.selector == "all" else f",{output.selector}"
-        names.append((output, f"z[{output.source},{output.label}{selector}]"))
     nodes = tuple((block.name, f"c[{block.name}]") for block in tableau.blocks)
-    return Family(tableau, tuple(names), nodes, frozenset(), tableau.noise)
+    if tableau.exponential:
+        skeleton, expanded = _expanded_family(tableau)
+        return Family(skeleton, expanded, nodes, frozenset(), tableau.noise)
+    parts: list[Coupling | Output] = [*tableau.couplings, *tableau.outputs]
+    names = tuple((part, _name_of(part)) for part in parts)
+    return Family(tableau, names, nodes, frozenset(), tableau.noise)
+
+
+def _name_of(part: Coupling | Output) -> str:
+    selector = "" if part.selector == "all" else f",{part.selector}"
+    if isinstance(part, Coupling):
+        return f"Z[{part.target},{part.source},{part.label}{selector}]"
+    return f"z[{part.source},{part.label}{selector}]"
+
+
+#: Up to which power of h L the coefficients of exponential families have names.
+_POWERS = 6
+
+
+def _expanded_family(
+    tableau: Tableau,
+) -> tuple[Tableau, tuple[tuple[Coupling | Output, str], ...]]:
+    """A skeleton whose entries tell their matrix and power of z, and the names of those.
+
+    With the entries ``s phi_1(z)``, a symbol s for each matrix, the coefficient of z^n is s/(n + 1)!.
+    """
+    base: dict[sympy.Symbol, str] = {}
+
+    def marked(part: Coupling | Output) -> Any:
+        symbol = sympy.Symbol(f"matrix{len(base)}")
+        base[symbol] = _name_of(part)
+        if isinstance(part, Coupling):
+            rows = tuple(tuple(symbol * phi(1) if e else e for e in row) for row in part.matrix)
+            return replace(part, matrix=rows)
+        return replace(part, weights=tuple(symbol * phi(1) if e else e for e in part.weights))
+
+    skeleton = replace(
+        tableau,
+        couplings=tuple(map(marked, tableau.couplings)),
+        outputs=tuple(map(marked, tableau.outputs)),
+        embedded=(),
+        orders={},
+    )
+    powers = {sympy.Rational(1, factorial(n + 1)): n for n in range(_POWERS + 1)}
+    names: dict[Coupling | Output, str] = {}
+    for depth in range(_POWERS + 1):
+        found = expansion(skeleton, depth)
+        parts: list[Coupling | Output] = [*found.couplings, *found.outputs]
+        for part in parts:
+            entry = next(value for *_, value in part.entries() if value)
+            (symbol,) = entry.free_symbols
+            power = powers[sympy.cancel(entry / symbol)]
+            names[part] = base[symbol] + (str(power) if power else "")
+    return skeleton, tuple(names.items())
 
 
 def order_conditions(
@@ -408,6 +464,10 @@ def order_conditions(
     ----- Nodes are taken to be the row sums of the drift's matrices, ``c = A e``, except where
     noise stages have no drift coupling.  With several channels, the conditions for a single one
     are included: the family must then serve every number of channels.
+
+    An exponential tableau stands for all with its blocks and labels.  A matrix is then a series in
+    z = h L, and the coefficient of z^n of ``b`` is written ``bn``: ``b^T e = 1, b1^T e = 1/2`` say
+    what phi_1 does.  Nodes are those of ``phi_0(c z) X``.
     """
     if kind not in ("strong", "weak"):
         raise TableauError(unknown("kind of order", kind, ("strong", "weak")))
@@ -415,11 +475,6 @@ def order_conditions(
         if family not in FAMILIES:
             raise TableauError(unknown("family", family, FAMILIES))
         template = _named(family)
-    elif family.exponential:
-        raise TableauError(
-            f"tableau {family.name!r} is exponential: tableaux.order judges it, but its conditions are "
-            "not written out; give its attribute without_linear_part for those without L"
-        )
     else:
         template = _family_of(family)
     name = template.noise if noise is None else noise

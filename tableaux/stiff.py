@@ -30,7 +30,7 @@ from tableaux.errors import TableauError
 from tableaux.phi import Term, coefficient, combination, phi
 from tableaux.tableau import Tableau
 
-__all__ = ["stiff_order"]
+__all__ = ["stiff_conditions", "stiff_order"]
 
 _HIGHEST = 4
 
@@ -44,7 +44,7 @@ def stiff_order(tableau: Tableau) -> int:
     Parameters
     ----------
     tableau : Tableau
-        Exponential, with one block of drift stages.
+        Exponential, with one block of drift stages; its noise is left out.
 
     Raises
     ------
@@ -60,55 +60,91 @@ def stiff_order(tableau: Tableau) -> int:
     method = _Method(tableau)
     reached = 0
     for p in range(1, _HIGHEST + 1):
-        if not all(method.conditions(p, weakened=True)):
+        if any(method.conditions(p, weakened=True)):
             break
         reached = p
-        if not all(method.conditions(p, weakened=False)):
+        if any(method.conditions(p, weakened=False)):
             break
     return reached
+
+
+def stiff_conditions(family: Tableau, p: int) -> tuple[sympy.Expr, ...]:
+    """What must vanish for a stiff order, in the free symbols of a family.
+
+    Parameters
+    ----------
+    family : Tableau
+        As of `stiff_order`, with free symbols in its entries.
+    p : int
+        The order, 1 to 4. All conditions up to p are meant without the exception of `z = 0` in
+        those of order p, so that the error constant does not depend on L either.
+
+    Returns
+    -------
+    tuple of sympy.Expr
+        Polynomials.
+
+    Examples
+    --------
+    >>> from tableaux import exponential_family
+    >>> stiff_conditions(exponential_family(["0"], noise="none"), 1)
+    (b1_1 - 1, b1_2)
+    """
+    if not 1 <= p <= _HIGHEST:
+        raise TableauError(f"stiff order {p}: there are conditions for 1 to {_HIGHEST}")
+    method = _Method(family)
+    found = [c for q in range(1, p + 1) for c in method.conditions(q, weakened=False)]
+    return tuple(dict.fromkeys(sympy.expand(condition) for condition in found))
 
 
 class _Method:
     """The coefficients a(z), b(z), c of a method."""
 
     def __init__(self, tableau: Tableau) -> None:
-        blocks = tableau.blocks
-        plain = len(blocks) == 1 and blocks[0].colour == "drift" and blocks[0].replication == "once"
-        if not (tableau.exponential and plain and tableau.labels == {"h"}):
+        blocks = [block for block in tableau.blocks if block.colour == "drift"]
+        plain = len(blocks) == 1 and blocks[0].replication == "once"
+        within = [c for c in tableau.couplings if plain and c.source == c.target == blocks[0].name]
+        outputs = [o for o in tableau.outputs if plain and o.source == blocks[0].name]
+        labels = {part.label for several in (within, outputs) for part in several}
+        if not (tableau.exponential and plain and labels == {"h"}):
             raise TableauError(
                 f"tableau {tableau.name!r}: a stiff order is that of an exponential method with "
-                "drift stages only"
+                "one block of drift stages"
             )
         self.c = blocks[0].nodes
         zero = sympy.Integer(0)
         self.a: Sequence[Sequence[Any]] = [[zero] * len(self.c)] * len(self.c)
-        if tableau.couplings:
-            self.a = tableau.couplings[0].matrix
-        self.b: Sequence[Any] = tableau.outputs[0].weights
+        if within:
+            self.a = within[0].matrix
+        self.b: Sequence[Any] = outputs[0].weights
 
     def defect(self, j: int, weights: Sequence[Any], c: Any) -> Any:
         """psi_j of weights that lead to the node c."""
         parts = (w * node ** (j - 1) / factorial(j - 1) for w, node in zip(weights, self.c))
         return sympy.expand(phi(j, c) * c**j - sum(parts, sympy.Integer(0)))
 
-    def conditions(self, p: int, weakened: bool) -> Iterable[bool]:
-        """Whether each condition of order p holds."""
+    def conditions(self, p: int, weakened: bool) -> Iterable[Any]:
+        """What must vanish for order p."""
         end = self.defect(p, self.b, sympy.Integer(1))
-        yield coefficient(end, 0) == 0 if weakened else end == 0
+        yield from [coefficient(end, 0)] if weakened else _parts([(end,)])
         b = [coefficient(w, 0) for w in self.b] if weakened else self.b
         second = [self.defect(2, row, c) for row, c in zip(self.a, self.c)]
         if p == 2:
-            yield all(self.defect(1, row, c) == 0 for row, c in zip(self.a, self.c))
+            for row, c in zip(self.a, self.c):
+                yield from _parts([(self.defect(1, row, c),)])
         if p == 3:
-            yield _vanishes(zip(b, second))
+            yield from _parts(zip(b, second))
         if p == 4:
-            yield _vanishes(zip(b, [self.defect(3, row, c) for row, c in zip(self.a, self.c)]))
-            yield _vanishes((w, a, psi) for w, row in zip(b, self.a) for a, psi in zip(row, second))
-            yield _vanishes((w * c, psi) for w, c, psi in zip(b, self.c, second))
+            third = [self.defect(3, row, c) for row, c in zip(self.a, self.c)]
+            yield from _parts(zip(b, third))
+            yield from _parts(
+                (w, a, psi) for w, row in zip(b, self.a) for a, psi in zip(row, second)
+            )
+            yield from _parts((w * c, psi) for w, c, psi in zip(b, self.c, second))
 
 
-def _vanishes(products: Iterable[tuple[Any, ...]]) -> bool:
-    """Whether a sum of products vanishes for all operators between their factors.
+def _parts(products: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """What must vanish for a sum of products to vanish for all operators between their factors.
 
     phi functions of different k and c are linearly independent, so that each product of them has to
     vanish alone.
@@ -124,4 +160,4 @@ def _vanishes(products: Iterable[tuple[Any, ...]]) -> bool:
             }
         for key, value in terms.items():
             total[key] = sympy.expand(total.get(key, 0) + value)
-    return all(value == 0 for value in total.values())
+    return [value for value in total.values() if value != 0]

@@ -52,6 +52,49 @@ def lawson_euler_maruyama(name: str) -> Tableau:
     )
 
 
+@method("ExponentialMilstein")
+def exponential_milstein(name: str) -> Tableau:
+    """X+ = phi_0 X + h phi_1 N + g int e^{(h-u)L} dW_u + phi_0 (g(X + sqrt(h) g) - g) I_kk/sqrt(h).
+
+    Diagonal noise. Without N and for a constant g it is exact.
+    """
+    return Tableau(
+        name,
+        (Block("drift", "drift", (0,)), Block("diffusion", "diffusion", (0, 0), "channel")),
+        (Coupling("diffusion", "diffusion", "sqrt(h)", ((0, 0), (1, 0)), "own"),),
+        (
+            Output("drift", "h", ("phi_1(z)",)),
+            Output("diffusion", "int phi_0 dW_k", (1, 0)),
+            Output("diffusion", "I_kk/sqrt(h)", ("-phi_0(z)", "phi_0(z)")),
+        ),
+        noise="diagonal",
+        orders={"diagonal": (1, 1)},
+        citation="Jentzen and Roeckner, Found. Comput. Math. 15 (2015) 313-362, with a difference "
+        "for the derivative and exact noise",
+        advice="Strong order 1 for diagonal noise of stiff modes.",
+    )
+
+
+@method("ExponentialMilsteinCommutative")
+def exponential_milstein_commutative(name: str) -> Tableau:
+    """X+ = phi_0 X + h phi_1 N + phi_0 sum_l (g_l W_l + g_l(X + sum_k g_k I_(kl)) - g_l)."""
+    return Tableau(
+        name,
+        (Block("drift", "drift", (0,)), Block("noise", "diffusion", (0, 0), "channel")),
+        (Coupling("noise", "noise", "I_(kl)", ((0, 0), (1, 0))),),
+        (
+            Output("drift", "h", ("phi_1(z)",)),
+            Output("noise", "I_k", ("phi_0(z)", 0)),
+            Output("noise", "1", ("-phi_0(z)", "phi_0(z)")),
+        ),
+        noise="commutative",
+        orders={"commutative": (1, 1)},
+        citation="Jentzen and Roeckner, Found. Comput. Math. 15 (2015) 313-362, with differences "
+        "for the derivatives",
+        advice="Strong order 1 for commutative noise, stiff linear part of any kind.",
+    )
+
+
 @method("LawsonMilstein")
 def lawson_milstein(name: str) -> Tableau:
     """X+ = phi_0 (X + h N + g I_k + (g(X + sqrt(h) g) - g) I_kk/sqrt(h))."""
@@ -76,6 +119,44 @@ def lawson_milstein_commutative(name: str) -> Tableau:
 def lawson_w2f1(name: str) -> Tableau:
     """W2F1 for exp(-tL) X."""
     return lawson(catalogue["W2F1"], name, advice="Weak order 2 for any noise, stiff linear part.")
+
+
+@method("ETDW2F1")
+def etd_w2f1(name: str) -> Tableau:
+    """Weak order 2 for any noise: W2F1 with ETD2RK for its drift, stiff order 2 without noise.
+
+    With N and g those at X, and xi as in W2F1,
+
+        G_k = phi_0(z/2) X + h phi_1(z/2) N/2 + phi_0(z/2) sum_l xi^_kl g_l
+        H   = phi_0 X + h phi_1 N + phi_0 sum_k xi_k g_k
+        X+  = phi_0 X + h (phi_1 - phi_2) N + h phi_2 N(H) + phi_0(z/2) sum_k xi_k g_k(G_k).
+
+    The noise enters in the middle of the step: (phi_0(z/2))^2 = phi_0(z) is the mean over the step of
+    (e^{(h-u)L})^2 up to second order, so that its variance is right.  Komori, Cohen and Burrage do
+    the same to a method of three-point variables that takes more evaluations.
+    """
+    return Tableau(
+        name,
+        (
+            Block("drift", "drift", (0, 1)),
+            Block("here", "diffusion", (0,)),
+            Block("moved", "diffusion", ("1/2",), "channel"),
+        ),
+        (
+            Coupling("drift", "drift", "h", ((0, 0), ("phi_1(z)", 0))),
+            Coupling("drift", "here", "xi_k", ((0,), ("phi_0(z)",))),
+            Coupling("moved", "drift", "h", (("phi_1(z/2)/2", 0),)),
+            Coupling("moved", "here", "xi^_kl", (("phi_0(z/2)",),)),
+        ),
+        (
+            Output("drift", "h", ("phi_1(z) - phi_2(z)", "phi_2(z)")),
+            Output("moved", "xi_k", ("phi_0(z/2)",)),
+        ),
+        orders={"general": (None, 2)},
+        citation="This work; after Komori, Cohen and Burrage, SIAM J. Sci. Comput. 39 (2017) "
+        "A2857-A2878",
+        advice="Expectations under any noise, stiff linear part.",
+    )
 
 
 @method("LawsonSRA1")
@@ -121,6 +202,39 @@ def stochastic_etd_runge_kutta(name: str) -> Tableau:
         noise="additive",
         orders={"additive": ("3/2", 2)},
         citation="This work; ETDRK of Cox and Matthews, J. Comput. Phys. 176 (2002) 430-455, and SRA1",
+        advice="Additive noise, stiff linear part: exact for N = 0; its first stage is X itself.",
+    )
+
+
+@method("SETDRK2D")
+def designed_stochastic_etd_runge_kutta(name: str) -> Tableau:
+    """Additive noise at two evaluations, with the smallest principal strong error that they allow.
+
+    With E = int phi_0 dW and F = int phi_1 dW
+
+        H_1 = X + g (F - E/2),  H_2 = phi_0(c z) X + c h phi_1(c z) N(H_1) + g (F + E/3),  c = 5/6,
+        X+  = phi_0 X + h (phi_1 - phi_2/c) N(H_1) + h phi_2/c N(H_2) + g E,
+
+    for L = 0 the stages of ShARK.  The error terms of order 2 are those of N''(g, g), whose square is
+    1/45 for stage noises that have the same part in F, and more for all others: 1/30 for SETDRK2
+    (tests/order/test_exponential_design.py).
+    """
+    return Tableau(
+        name,
+        (Block("drift", "drift", (0, "5/6")), Block("diffusion", "diffusion", (1, 0))),
+        (
+            Coupling("drift", "drift", "h", ((0, 0), ("5/6*phi_1(5*z/6)", 0))),
+            Coupling("drift", "diffusion", "int phi_1 dW_k", ((0, 1), (0, 1))),
+            Coupling("drift", "diffusion", "int phi_0 dW_k", ((0, "-1/2"), (0, "1/3"))),
+        ),
+        (
+            Output("drift", "h", ("phi_1(z) - 6/5*phi_2(z)", "6/5*phi_2(z)")),
+            Output("diffusion", "int phi_0 dW_k", (1, 0)),
+            Output("diffusion", "I_k0/h", ("-phi_0(z)", "phi_0(z)")),
+        ),
+        noise="additive",
+        orders={"additive": ("3/2", 2)},
+        citation="This work; ShARK of Foster, dos Reis and Strange, SIAM J. Numer. Anal. 62 (2024)",
         advice="Additive noise, stiff linear part, the default there: exact for N = 0.",
     )
 
@@ -154,6 +268,43 @@ def etd2rk(name: str) -> Tableau:
         2,
         "Cox and Matthews, J. Comput. Phys. 176 (2002) 430-455",
         "Without noise, stiff linear part, low accuracy.",
+    )
+
+
+@method("RES2")
+def res2(name: str) -> Tableau:
+    """The midpoint rule with phi functions; stiff order 2."""
+    return _etd(
+        name,
+        [[0, 0], ["phi_1(z/2)/2", 0]],
+        ["phi_1(z) - 2*phi_2(z)", "2*phi_2(z)"],
+        [0, "1/2"],
+        2,
+        "Hochbruck and Ostermann, SIAM J. Numer. Anal. 43 (2005) 1069-1090, c_2 = 1/2; as sampler "
+        "Zhang et al., arXiv 2308.02157",
+        "Without noise, stiff linear part, low accuracy; the stage stays inside the step.",
+    )
+
+
+@method("RES3")
+def res3(name: str) -> Tableau:
+    """Three stages, stiff order 3: c_2 = 1/2, c_3 = 1, gamma = 4.
+
+    With ``2 (gamma c_2 + c_3) = 3 (gamma c_2^2 + c_3^2)`` the error of both stages cancels.
+    """
+    return _etd(
+        name,
+        [
+            [0, 0, 0],
+            ["phi_1(z/2)/2", 0, 0],
+            ["phi_1(z) - 2*phi_2(z/2) - 2*phi_2(z)", "2*phi_2(z/2) + 2*phi_2(z)", 0],
+        ],
+        ["phi_1(z) - 5/3*phi_2(z)", "4/3*phi_2(z)", "1/3*phi_2(z)"],
+        [0, "1/2", 1],
+        3,
+        "Hochbruck and Ostermann, SIAM J. Numer. Anal. 43 (2005) 1069-1090, (5.8); as sampler "
+        "Zhang et al., arXiv 2308.02157",
+        "Without noise, stiff linear part, three evaluations.",
     )
 
 

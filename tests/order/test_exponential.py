@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import sympy
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from tableaux import (
     NOISE_CLASSES,
+    Coupling,
     Output,
     Tableau,
     TableauError,
@@ -19,6 +22,7 @@ from tableaux import (
     lawson,
     order,
     order_conditions,
+    stiff_conditions,
     stiff_order,
     trees,
 )
@@ -104,15 +108,76 @@ def test_stiff_orders_are_those_of_the_literature() -> None:
     assert {name: stiff_order(catalogue[name]) for name in orders} == orders
     assert stiff_order(lawson(catalogue["RK4"])) == 1
     assert stiff_order(lawson(catalogue["DormandPrince"])) == 1
-    with pytest.raises(TableauError, match="drift stages only"):
-        stiff_order(catalogue["SETDRK2"])
-    with pytest.raises(TableauError, match="drift stages only"):
+    with pytest.raises(TableauError, match="one block of drift stages"):
         stiff_order(catalogue["RK4"])
+    with pytest.raises(TableauError, match="conditions for 1 to 4"):
+        stiff_conditions(catalogue["ETD2RK"], 5)
+
+
+def test_the_stiff_order_of_a_method_with_noise_is_that_without() -> None:
+    orders = {"SETDRK2": 2, "SETDRK2D": 2, "ETDW2F1": 2, "ExponentialMilstein": 1, "LawsonSRA1": 1}
+    assert {name: stiff_order(catalogue[name]) for name in orders} == orders
+    assert {name: stiff_order(catalogue[name]) for name in ("RES2", "RES3")} == {
+        "RES2": 2,
+        "RES3": 3,
+    }
+
+
+def test_the_conditions_of_exponential_methods_name_the_coefficients_of_powers_of_hL() -> None:
+    found = order_conditions("strong", 2, catalogue["ETD2RK"])
+    assert {c.text for c in found} == {
+        "z[drift,h]^T e = 1",
+        "z[drift,h]1^T e = 1/2",
+        "z[drift,h]^T c[drift] = 1/2",
+        "z[drift,h]^T Z[drift,drift,h] e = 1/2",
+    }
+    # Strong order 1 for general noise needs more blocks than one of each colour.
+    assert "0 = 1" in [c.text for c in order_conditions("strong", 1, catalogue["ExponentialEM"])]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "p"), [("SETDRK2D", "strong", "3/2"), ("RES3", "weak", 3)]
+)
+def test_methods_satisfy_the_written_conditions_of_their_order(
+    name: str, kind: str, p: Any
+) -> None:
+    tableau = catalogue[name]
+    values = _scalars(tableau)
+    for condition in order_conditions(kind, p, tableau):
+        left = sum(
+            (
+                weight * sympy.prod(values(s) for s in monomial)
+                for monomial, weight in condition.polynomial
+            ),
+            sympy.Integer(0),
+        )
+        assert sympy.simplify(left) == 0, condition.text
+
+
+def _scalars(tableau: Tableau) -> Callable[[Any], Any]:
+    """The value of a formal scalar such as ``z1^T (Z c)``, from the entries of a tableau."""
+    parts: dict[str, Any] = {}
+    for part in (*tableau.couplings, *tableau.outputs):
+        coupling = isinstance(part, Coupling)
+        rows = part.matrix if isinstance(part, Coupling) else (part.weights,)
+        inside = f"{part.target},{part.source}" if isinstance(part, Coupling) else part.source
+        for n in range(5):
+            matrix = sympy.Matrix([[coefficient(e, n) for e in row] for row in rows])
+            name = f"{'Z' if coupling else 'z'}[{inside},{part.label}]{n or ''}"
+            parts[name] = matrix
+    nodes = {f"c[{b.name}]": sympy.Matrix(b.nodes) for b in tableau.blocks}
+
+    def vector(product: Any, stages: int) -> Any:
+        total = sympy.ones(stages, 1)
+        for name, inner in product:
+            factor = nodes[name] if inner is None else parts[name] * vector(inner, parts[name].cols)
+            total = total.multiply_elementwise(factor)
+        return total
+
+    return lambda scalar: (parts[scalar[0]] * vector(scalar[1], parts[scalar[0]].cols))[0]
 
 
 def test_what_is_not_there_is_refused() -> None:
-    with pytest.raises(TableauError, match="without_linear_part"):
-        order_conditions("weak", 1, catalogue["ExponentialEM"])
     deep = Tree(LINEAR, [Tree(LINEAR, [Tree(LINEAR, [Tree(1)])])])
     with pytest.raises(TableauError, match="cannot be proved"):
         entry_weights(catalogue["ExponentialEM"], 1).output(deep)
