@@ -8,13 +8,13 @@ from types import MappingProxyType
 
 from sdeint.errors import ProblemError
 from sdeint.lowering import evaluations
-from sdeint.problem import SDE
+from sdeint.problem import SDE, SemilinearSDE
 from tableaux import NOISE_CLASSES, PRIMITIVES, Tableau, catalogue
 from tableaux.errors import unknown
 from tableaux.show import show_order
 from tableaux.tableau import CALCULI
 
-__all__ = ["DECISIONS", "PURPOSES", "Choice", "choose", "markdown_decisions"]
+__all__ = ["DECISIONS", "PURPOSES", "SEMILINEAR", "Choice", "choose", "markdown_decisions"]
 
 PURPOSES = ("paths", "moments")
 
@@ -66,8 +66,33 @@ DECISIONS: Mapping[tuple[str, str, str], str] = MappingProxyType(
 )
 
 
+#: (purpose, noise) -> method for a `SemilinearSDE`: with exact noise of its modes, and without. The
+#: exponential methods are Ito's; where noise is additive or none, that is the same.
+SEMILINEAR: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType(
+    {
+        ("paths", "none"): ("HochbruckOstermann", "HochbruckOstermann"),
+        ("paths", "additive"): ("SETDRK2D", "LawsonSRA1"),
+        ("paths", "scalar"): ("LawsonMilstein", "LawsonMilstein"),
+        ("paths", "diagonal"): ("ExponentialMilstein", "LawsonMilstein"),
+        ("paths", "commutative"): ("ExponentialMilsteinCommutative",) * 2,
+        ("paths", "general"): ("LordTambue", "LordTambue"),
+        ("moments", "none"): ("HochbruckOstermann", "HochbruckOstermann"),
+        ("moments", "additive"): ("SETDRK2D", "ETDW2F1"),
+        ("moments", "scalar"): ("ETDW2F1", "ETDW2F1"),
+        ("moments", "diagonal"): ("ETDW2F1", "ETDW2F1"),
+        ("moments", "commutative"): ("ETDW2F1", "ETDW2F1"),
+        ("moments", "general"): ("ETDW2F1", "ETDW2F1"),
+    }
+)
+
+
 def choose(
-    problem: str | SDE, calculus: str = "ito", purpose: str = "paths", *, discrete: bool = True
+    problem: str | SDE,
+    calculus: str = "ito",
+    purpose: str = "paths",
+    *,
+    discrete: bool = True,
+    exact: bool = False,
 ) -> Choice:
     """The method that ``method="auto"`` takes.
 
@@ -81,6 +106,9 @@ def choose(
     discrete : bool
         Whether variables that are no functionals of the path may be drawn.  Along a path that is
         given they cannot, and a method for paths serves the moments.
+    exact : bool
+        Whether the modes of a `SemilinearSDE` can be given their exact noise: L is real, constant
+        and no matrix, each component has a noise of its own, and the path is drawn step by step.
 
     Raises
     ------
@@ -102,9 +130,16 @@ def choose(
         if value not in allowed:
             raise ProblemError(unknown(what, value, allowed))
     side = "both" if noise in ("additive", "none") else calculus
-    name = DECISIONS[purpose, noise, side]
+
+    def named(purpose: str) -> str:
+        # A Stratonovich equation has no exponential method but for the noise that is the same in both.
+        if isinstance(problem, SemilinearSDE) and side != "stratonovich":
+            return SEMILINEAR[purpose, noise][0 if exact else 1]
+        return DECISIONS[purpose, noise, side]
+
+    name = named(purpose)
     if purpose == "moments" and not discrete and _discrete(catalogue[name]):
-        name = DECISIONS["paths", noise, side]
+        name = named("paths")
     return Choice(name, _reason(name, noise, side, purpose))
 
 
@@ -134,4 +169,17 @@ def markdown_decisions() -> list[str]:
             for method, kind in ((name, "paths"), (moments, "moments")):
                 cells.append(f"`{method}`: {_reason(method, noise, side, kind)}")
             lines.append("| " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "For a `SemilinearSDE` an exponential method, with exact noise of its modes where L is real,"
+        " constant and no matrix, every component has a noise of its own and the path is drawn step"
+        " by step:",
+        "",
+        "| noise | for paths, exact noise | for paths | for moments, exact noise | for moments |",
+        "|---|---|---|---|---|",
+    ]
+    for (purpose, noise), names in SEMILINEAR.items():
+        if purpose == "paths":
+            every = (*names, *SEMILINEAR["moments", noise])
+            lines.append("| " + " | ".join([noise, *(f"`{name}`" for name in every)]) + " |")
     return lines

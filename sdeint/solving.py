@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 
-from sdeint.brownian import BrownianPath, GridPath, TreePath
+from sdeint.brownian import BrownianPath, GridPath, NestedPath, TreePath
 from sdeint.checks import Layout, check_method, examine
 from sdeint.choosing import choose
 from sdeint.errors import ProblemError
 from sdeint.linear.flow import Flow
+from sdeint.linear.operators import Scalar, Transformed
 from sdeint.newton import Newton
 from sdeint.problem import SDE, SemilinearSDE
 from sdeint.running import Run
@@ -104,10 +105,11 @@ def solve(
     if not isinstance(y0, torch.Tensor):
         raise ProblemError(f"y0 must be a tensor, got {type(y0).__name__}")
     chosen = ""
-    if isinstance(method, str) and method == "auto":
-        choice = choose(sde, purpose=purpose, discrete=path == "grid")
-        method, chosen = choice.method, choice.reason
     timeline = plan(t, steps, save_at)
+    if isinstance(method, str) and method == "auto":
+        exact = isinstance(sde, SemilinearSDE) and _exact_noise(sde, y0, timeline, path)
+        choice = choose(sde, purpose=purpose, discrete=path == "grid", exact=exact)
+        method, chosen = choice.method, choice.reason
     run = prepare(sde, y0, timeline, method, seed, path, first_path, newton)
     return run(y0, compile, progress, chosen)
 
@@ -127,7 +129,7 @@ def prepare(
     check_method(sde, tableau)
     if not isinstance(sde, SemilinearSDE):
         tableau = tableau.without_linear_part
-    clock = y0.dtype if y0.dtype in (torch.float32, torch.float64) else torch.float32
+    clock = _clock(y0)
     layout = examine(sde, y0, timeline.grid[0].detach().to(y0.device, clock))
     flow = _flow(sde, tableau, y0, timeline)
     layout = _with_channel_axis(layout, tableau, sde, flow)
@@ -148,6 +150,24 @@ def resolve_method(method: str | Tableau) -> Tableau:
         return catalogue[method]
     except TableauError as error:
         raise ProblemError(str(error)) from None
+
+
+def _clock(y0: Tensor) -> torch.dtype:
+    """The precision of times and noise."""
+    return y0.dtype if y0.dtype in (torch.float32, torch.float64) else torch.float32
+
+
+def _exact_noise(sde: SemilinearSDE, y0: Tensor, timeline: Timeline, path: object) -> bool:
+    """Whether each mode of L can be given its exact noise."""
+    layout = examine(sde, y0, timeline.grid[0].detach().to(y0.device, _clock(y0)))
+    if layout.matrix or not sde.operator.own_noise:
+        return False
+    event = tuple(y0.shape[y0.ndim - sde.event_dims :])
+    if layout.channels != event and not isinstance(sde.operator, Scalar):
+        return False
+    if isinstance(path, NestedPath):
+        return not isinstance(sde.operator, Transformed)
+    return path == "grid" or isinstance(path, GridPath)
 
 
 def _flow(sde: SDE, tableau: Tableau, y0: Tensor, timeline: Timeline) -> Flow | None:

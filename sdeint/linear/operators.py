@@ -51,6 +51,12 @@ class LinearOperator(ABC):
     def drift(self, t: float | Tensor, y: Tensor) -> Tensor:
         """L(t) y."""
 
+    @property
+    def own_noise(self) -> bool:
+        """Whether its modes can be given their exact noise: real rates that are constant."""
+        rate = getattr(self, "rate", None)
+        return isinstance(rate, Rate) and not rate.varies and not rate.at(0.0).is_complex()
+
 
 class Scalar(LinearOperator):
     """One number for all components.
@@ -259,7 +265,7 @@ class _TransformedFlow(PointwiseFlow):
         pairs: bool,
     ) -> None:
         super().__init__(operator.rate, dtype.to_real() if pairs else dtype, device, event)
-        self.operator, self.pairs = operator, pairs
+        self.operator, self.pairs, self.complex = operator, pairs, dtype
 
     def enter(self, x: Tensor) -> Tensor:
         v = self.operator.forward(x)
@@ -275,7 +281,7 @@ class _TransformedFlow(PointwiseFlow):
             if v.requires_grad:
                 v = torch.view_as_complex(v.view(*v.shape[:-1], -1, 2))
             else:
-                v = v.view(self.dtype.to_complex())
+                v = v.view(self.complex)
         return self.operator.backward(v)
 
     def spread(self, value: Tensor, axis: int = -1) -> Tensor:

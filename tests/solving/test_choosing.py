@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sdeint import SDE, ProblemError, solve
-from sdeint.choosing import DECISIONS, PURPOSES, choose
+from sdeint import SDE, ProblemError, SemilinearSDE, solve
+from sdeint.choosing import DECISIONS, PURPOSES, SEMILINEAR, choose
+from sdeint.linear import Scalar
 from sdeint.method_table import select
 from tableaux import NOISE_CLASSES, catalogue
 
+RATES = torch.tensor([-1.0, -100.0])
 CASES = [
     (purpose, noise, calculus)
     for purpose in PURPOSES
@@ -73,3 +75,52 @@ def test_methods_are_selected_by_noise_calculus_order_and_cost():
     assert both[0] == both[1]
     with pytest.raises(ValueError, match="general"):
         select(noise="generel")
+
+
+SEMILINEAR_CASES = [(purpose, noise) for purpose in PURPOSES for noise in NOISE_CLASSES]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(("purpose", "noise"), SEMILINEAR_CASES)
+def test_semilinear_equations_get_the_highest_order_of_the_exponential_methods(
+    purpose, noise, exact
+):
+    g = None if noise == "none" else torch.mul
+    sde = SemilinearSDE(-1.0, lambda t, y: -y, g, noise=noise)
+    which = PURPOSES.index(purpose)
+    picked = catalogue[choose(sde, purpose=purpose, exact=exact).method]
+    functionals = {"E", "F"}
+    assert picked.exponential
+    assert picked.accepts(noise)
+    assert exact or not picked.primitives & functionals
+    highest = max(
+        t.claimed(noise)[which] or 0
+        for t in select(noise=noise, calculus="ito", implicit=False)
+        if t.exponential and (exact or not t.primitives & functionals)
+    )
+    assert picked.claimed(noise)[which] == highest
+
+
+def test_the_table_of_semilinear_equations_has_a_line_for_every_case_and_no_other():
+    assert set(SEMILINEAR) == set(SEMILINEAR_CASES)
+
+
+@pytest.mark.parametrize(
+    ("L", "g", "noise", "path", "method"),
+    [
+        (RATES, lambda t, y: 0.5, "additive", "grid", "SETDRK2D"),
+        (RATES, lambda t, y: 0.5, "additive", "tree", "LawsonSRA1"),
+        (torch.diag(RATES), lambda t, y: 0.5, "additive", "grid", "LawsonSRA1"),
+        (RATES, lambda t, y: torch.ones(4, 2, 3), "additive", "grid", "LawsonSRA1"),
+        (Scalar(lambda t: -t, lambda t: -t * t / 2), lambda t, y: 0.5, "additive", "grid",
+         "LawsonSRA1"),
+        (RATES, lambda t, y: torch.sin(y), "diagonal", "grid", "ExponentialMilstein"),
+        (RATES, None, "none", "grid", "HochbruckOstermann"),
+    ],
+)  # fmt: skip
+def test_auto_solves_semilinear_equations_by_an_exponential_method(L, g, noise, path, method):
+    sde = SemilinearSDE(L, lambda t, y: torch.cos(y), g, noise=noise)
+    solution = solve(sde, torch.ones(4, 2), [0.0, 1.0], steps=3, method="auto", path=path)
+    assert solution.stats.method == method
+    stratonovich = SemilinearSDE(L, torch.add, lambda t, y: y, calculus="stratonovich")
+    assert not catalogue[choose(stratonovich).method].exponential
