@@ -24,6 +24,8 @@ from sdeint.problems.semilinear import (
     heat,
     heat_covariance,
     langevin,
+    neuron,
+    reverse_vp,
 )
 from sdeint.problems.several import bounded_plane, unicycle
 
@@ -72,10 +74,12 @@ __all__ = [
     "langevin",
     "library",
     "linear",
+    "neuron",
     "orbit",
     "ornstein_uhlenbeck",
     "oscillator",
     "pair",
+    "reverse_vp",
     "spiral",
     "swirl",
     "triple",

@@ -1,4 +1,4 @@
-r"""Semilinear problems: stochastic fields on a ring, and particles in a stiff potential.
+r"""Semilinear problems: stochastic fields on a ring, particles in a stiff potential, a sampler.
 
 The state of a field is its vector of Fourier modes, real and orthonormal (`Modes`). So L is diagonal,
 each mode has a Brownian motion of its own, white noise and coloured noise alike, and the exact noise
@@ -15,9 +15,20 @@ import torch
 from torch import Tensor
 
 from sdeint.errors import ProblemError
+from sdeint.linear.operators import Scalar
 from sdeint.problem import SemilinearSDE
 
-__all__ = ["Modes", "Semilinear", "allen_cahn", "burgers", "heat", "heat_covariance", "langevin"]
+__all__ = [
+    "Modes",
+    "Semilinear",
+    "allen_cahn",
+    "burgers",
+    "heat",
+    "heat_covariance",
+    "langevin",
+    "neuron",
+    "reverse_vp",
+]
 
 
 @dataclass(frozen=True)
@@ -270,6 +281,103 @@ def burgers(
         2.0,
         "Da Prato, Debussche and Temam, NoDEA 1 (1994) 389-402",
         modes,
+    )
+
+
+def neuron(
+    points: int = 256,
+    *,
+    diffusivity: float = 1.0,
+    recovery: float = 0.08,
+    noise: float = 0.03,
+    roughness: float | None = 1.0,
+    length: float = 100.0,
+) -> Semilinear:
+    """The FitzHugh-Nagumo equation of a nerve fibre closed to a ring, with noise in the voltage.
+
+    ``dv = (diffusivity v_xx + v - v^3/3 - w) dt + noise dW, dw = recovery (v + 0.7 - 0.8 w) dt``. The
+    state is the modes of v, then those of w. It starts with one pulse, which runs around.
+
+    Parameters
+    ----------
+    points : int
+        Modes of each.
+    diffusivity, recovery, noise : float
+    roughness : float, optional
+        As of `heat`.
+    length : float
+        Of the ring.
+    """
+    modes = Modes(points, length)
+    rates = torch.cat((-diffusivity * modes.wave**2, torch.full_like(modes.wave, -0.8 * recovery)))
+    constant = modes.of(torch.full((points,), 0.7 * recovery, dtype=torch.float64))
+    strength = torch.cat((_strength(modes, noise, roughness), torch.zeros_like(modes.wave)))
+
+    def reaction(t: Tensor, y: Tensor) -> Tensor:
+        voltage, w = y[..., :points], y[..., points:]
+        v = modes.field(voltage)
+        return torch.cat((modes.of(v - v**3 / 3) - w, recovery * voltage + constant.to(y)), dim=-1)
+
+    x = modes.places() / length
+    # At rest v = -1.1994, w = -0.6243; behind the pulse the fibre has not recovered yet.
+    v = -1.1994 + 3.0 * torch.exp(-(((x - 0.3) / 0.03) ** 2))
+    w = -0.6243 + 0.7 * torch.exp(-(((x - 0.22) / 0.04) ** 2))
+    return Semilinear(
+        "neuron",
+        SemilinearSDE(rates, reaction, _noise(strength), noise="additive"),
+        torch.cat((modes.of(v), modes.of(w))),
+        60.0,
+        "FitzHugh, Biophys. J. 1 (1961) 445-466; with noise: Tuckwell, Physica D 237 (2008)",
+        modes,
+    )
+
+
+def reverse_vp(
+    means: Tensor, spread: float = 0.2, *, low: float = 0.1, high: float = 20.0
+) -> Semilinear:
+    """The reverse VP equation of a mixture of Gaussians, whose score is known.
+
+    ``dx = (-beta x/2 - beta score(t, x)) dt + sqrt(beta) dW`` backwards, from t = 1 to 0: solve it on
+    a decreasing grid, from standard normals. Its linear part depends on time, and its integral is
+    ``-(low t + (high - low) t^2/2)/2``.
+
+    Parameters
+    ----------
+    means : Tensor
+        (components, d), with equal weights.
+    spread : float
+        The standard deviation of each component.
+    low, high : float
+        beta at t = 0 and 1.
+    """
+    means = means.to(torch.float64)
+
+    def beta(t: Tensor) -> Tensor:
+        return low + (high - low) * t
+
+    def integral(t: Tensor) -> Tensor:
+        return -(low * t + (high - low) * t**2 / 2) / 2
+
+    def score(t: Tensor, x: Tensor) -> Tensor:
+        alpha = torch.exp(integral(t)).to(x)
+        variance = alpha**2 * spread**2 + 1 - alpha**2
+        away = alpha * means.to(x) - x.unsqueeze(-2)
+        share = torch.softmax(-away.square().sum(-1) / (2 * variance), dim=-1)
+        return (share.unsqueeze(-1) * away).sum(-2) / variance
+
+    return Semilinear(
+        "reverse-vp",
+        SemilinearSDE(
+            Scalar(lambda t: -beta(t) / 2, integral),
+            lambda t, x: -beta(t) * score(t, x),
+            lambda t, x: torch.sqrt(beta(t)).expand(x.shape),
+            noise="additive",
+        ),
+        torch.zeros(means.shape[1], dtype=torch.float64),
+        1.0,
+        "Song et al., ICLR 2021, arXiv 2011.13456",
+        None,
+        spread**2 + means.var(0, correction=0),
     )
 
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from sdeint import GridPath, NestedPath, ProblemError, solve
-from sdeint.problems import allen_cahn, burgers, heat, heat_covariance, langevin
+from sdeint.problems import (
+    allen_cahn,
+    burgers,
+    gallery,
+    heat,
+    heat_covariance,
+    langevin,
+    neuron,
+)
 from sdeint.problems.semilinear import Modes, Semilinear
 
 F64 = torch.float64
@@ -132,6 +141,58 @@ def test_fields_converge_on_one_path(make, points: int, roughness: float | None)
     exact = end(80)
     errors = [float((end(n) - exact).square().sum(-1).mean().sqrt()) for n in (5, 20)]
     assert math.log2(errors[0] / errors[1]) / 2 > (0.7 if roughness is None else 1.0)
+
+
+@pytest.mark.parametrize("stiffest", [1.0, 1e4])
+def test_setdrk2d_beats_the_other_exponential_methods_on_langevin_dynamics(stiffest: float) -> None:
+    problem = langevin(4, stiffest=stiffest, bumps=2.0)
+    path = NestedPath(GridPath(5, (400,), (4,), dtype=F64), torch.linspace(0, 2, 65, dtype=F64))
+
+    def end(method: str, steps: int) -> Tensor:
+        y0 = problem.start(400)
+        return solve(problem.sde, y0, [0.0, 2.0], method=method, steps=steps, path=path).y[-1]
+
+    exact = end("SETDRK2D", 64)
+    error = {
+        name: float((end(name, 8) - exact).square().sum(-1).mean().sqrt())
+        for name in ("SETDRK2D", "SETDRK2", "LawsonSRA1", "ExponentialEM", "LordTambue")
+    }
+    best = error.pop("SETDRK2D")
+    assert best < 0.8 * min(error.values())
+
+
+def test_a_nerve_fibre_rests_and_a_pulse_runs_around_it() -> None:
+    problem = neuron(128, noise=0.0)
+    modes = problem.modes
+    assert modes is not None
+    flat = torch.ones(128, dtype=F64)
+    rest = torch.cat((modes.of(-1.1994 * flat), modes.of(-0.6243 * flat)))
+    assert float(problem.sde.f(torch.tensor(0.0), rest).abs().max()) < 2e-3
+    y = solve(problem.sde, problem.y0, [0.0, 20.0, 30.0], method="auto", steps=60).y[:, :128]
+    tops = modes.field(y)[1:].argmax(-1) / 128 * modes.length
+    assert bool((modes.field(y).amax(-1) > 1.0).all())
+    assert 5.0 < float(tops[1] - tops[0]) < 12.0
+
+
+def test_the_reverse_vp_equation_samples_its_mixture() -> None:
+    """False alarm: two means and two variances off by six standard errors and 2 %: < 1e-8."""
+    means = torch.tensor([[-1.0, 0.5], [1.0, -0.5]], dtype=F64)
+    count = 4000
+    x = gallery.reverse_samples(means, count, 60)
+    right = x[:, 0] > 0
+    share = float(right.double().mean())
+    assert abs(share - 0.5) < 6 * 0.5 / math.sqrt(count)
+    for mean, part in zip(means, (x[~right], x[right])):
+        gap = (part.mean(0) - mean).abs()
+        assert float(gap.max()) < 6 * 0.1 / math.sqrt(count / 2.2) + 2e-3
+        assert float((part.var(0) / 0.01 - 1).abs().max()) < 6 * math.sqrt(2.2 * 2 / count) + 0.05
+
+
+@pytest.mark.parametrize("name", gallery.PICTURES)
+def test_pictures_are_small_and_show_something(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    gallery.PICTURES[name](8).savefig(path, dpi=gallery.DPI)
+    assert 5_000 < path.stat().st_size < 60_000
 
 
 def test_refused() -> None:
