@@ -25,7 +25,8 @@ import torch
 from torch._higher_order_ops.while_loop import while_loop
 
 from sdeint.brownian.counters import Lanes
-from sdeint.brownian.grid_path import unit_variables
+from sdeint.brownian.grid_path import STANDARD, unit_variables
+from sdeint.linear.flow import Flow, Kept
 from sdeint.lowering import Coefficient, Program, Ratios, StepNumbers, Weight
 from sdeint.problem import Field
 from sdeint.stepping import Stepper
@@ -35,7 +36,7 @@ __all__ = ["FUSED", "Chunk", "is_compiler_error", "steps_a_chunk", "why_not", "w
 
 Tensor = torch.Tensor
 #: Variables whose generator is part of the graph; others, as Levy areas, are drawn ahead.
-FUSED = ("W", "H", "K", "theta", "xi", "sign", "eta")
+FUSED = ("W", "H", "K", "theta", "xi", "sign", "eta", *STANDARD)
 #: Steps a chunk: multiples of the four that one call of the generator serves.  Code, and with it the
 #: time to compile, grows with the steps; a single path has few numbers to a step and wants more.
 #: The first and last steps of a grid, which fill no chunk, are eager; so the length must not depend
@@ -57,14 +58,21 @@ def steps_a_chunk(program: Program, batch: Sequence[int]) -> int:
     return SHORT if batch else max(SHORT, LONG // fewer // 4 * 4)
 
 
-def why_not(program: Program, timeline: Timeline) -> str:
+def why_not(
+    program: Program,
+    timeline: Timeline,
+    flow: Flow | None = None,
+    sizes: Sequence[float] = (),
+) -> str:
     """Why the steps of a program cannot be compiled; empty if they can."""
     if program.clusters:
         return "the stages of an implicit method are solved until they converge"
-    if program.exponential:
-        return "phi functions are kept by step size, outside of the steps"
     if timeline.grid.requires_grad:
         return "the times carry a gradient"
+    if flow is not None and flow.varies:
+        return "the phi functions of an L that depends on time differ from step to step"
+    if flow is not None and len(set(sizes)) > 1:
+        return "the phi functions of an exponential method are compiled for steps of one size"
     return ""
 
 
@@ -117,6 +125,8 @@ class Chunk:
         Whether the values after all steps are returned, rather than after the last.
     loop : bool
         Whether one call does many chunks.
+    flow : Flow, optional
+        The linear part, for the program of an exponential method.
     """
 
     def __init__(
@@ -134,18 +144,21 @@ class Chunk:
         shape: tuple[int, ...],
         every: bool,
         loop: bool,
+        flow: Flow | None = None,
     ) -> None:
         self.channels = tuple(shape)
         self.program, self.steps, self.every, self.loop = program, steps, every, loop
         self.event_dims, self.backwards = event_dims, sign < 0
         self.fused = tuple(fused)
         self.given = tuple(name for name in names if name not in fused)
-        self.stepper = Stepper(program, f, g, channels=channels, sign=sign, event_dims=event_dims)
+        self.stepper = Stepper(
+            program, f, g, channels=channels, sign=sign, event_dims=event_dims, flow=flow
+        )
         terms = [term for weight in _weights(program) for term in weight.terms]
         self.exponents = tuple(sorted({power for _, power, _ in terms} - {0.0}))
         self.functions = tuple({id(c): c for c, _, _ in terms if callable(c)}.values())
         options: dict[str, Any] = {}
-        if loop or steps > SHORT:
+        if loop or (steps > SHORT and flow is None):
             # Small steps spend their time between kernels: in C++ that takes half as long.
             options["cpp_wrapper"] = True
         if steps > SHORT:
@@ -188,6 +201,7 @@ class Chunk:
         lanes: Lanes,
         shared_lane: Lanes,
         given: list[Tensor],
+        made: dict[Any, Any],
     ) -> tuple[Tensor, list[Tensor]]:
         """The value after the chunk (or after each step of it), and what is remembered then.
 
@@ -203,9 +217,11 @@ class Chunk:
             As `Lanes.traceable` gives them.
         given : list of tensors (steps, ...)
             The variables that are drawn ahead.
+        made : dict
+            What the steps' size makes of the linear part: `Kept.made`.
         """
         result: tuple[Tensor, list[Tensor]] = self.compiled(
-            self, y, memory, place, table, lanes, shared_lane, given
+            self, y, memory, place, table, lanes, shared_lane, given, made
         )
         return result
 
@@ -255,7 +271,7 @@ def _loop(
     def advance(at: Tensor, y: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         here = at.reshape(1)
         place, table = (x.index_select(0, here)[0] for x in (places, tables))
-        y, kept = _run(chunk, y, list(memory), place, table, lanes, shared_lane, [])
+        y, kept = _run(chunk, y, list(memory), place, table, lanes, shared_lane, [], {})
         # Copies, for a loop's results must be neither each other nor what went in.
         return at + 1, *(x.clone(memory_format=torch.contiguous_format) for x in (y, *kept))
 
@@ -274,12 +290,14 @@ def _run(
     lanes: Lanes,
     shared_lane: Lanes,
     given: list[Tensor],
+    made: dict[Any, Any],
 ) -> tuple[Tensor, list[Tensor]]:
     """What is compiled: a chunk's steps, without a loop."""
     units = {name: _units(name, lanes, shared_lane, place, table.dtype) for name in chunk.fused}
     batch = y.shape[: y.ndim - chunk.event_dims]
     evaluations = len(chunk.program.evaluations)
     values = []
+    kept = Kept(made)
     for n in range(chunk.steps):
         row = table[n].unbind()
         times, row = row[:evaluations], row[evaluations:]
@@ -295,7 +313,7 @@ def _run(
             dict(zip(chunk.exponents, powers)),
             {id(function): value for function, value in zip(chunk.functions, functions)},
         )
-        y, memory = chunk.stepper(y, times, numbers, noise, memory)
+        y, memory = chunk.stepper(y, times, numbers, noise, memory, kept=kept)
         values.append(y)
     return torch.stack(values) if chunk.every else y, memory
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from sdeint.brownian.grid_path import GridSteps
+from sdeint.brownian.nested_path import NestedPath
 from sdeint.compiling import FUSED, Chunk, steps_a_chunk
+from sdeint.linear.noise import drawn_for
 
 if TYPE_CHECKING:
     from sdeint.running import Run
@@ -38,22 +40,31 @@ class FusedSteps:
         # Chunks begin where a call of the generator does, counted in the path's own order; the first
         # steps of a method with memory are not those of the chunk.
         start = (steps - 1) % 4 + 1 if run.sign < 0 else 4
-        start += 4 * math.ceil(max(0, len(run.starters) - start) / 4)
+        # An exponential method keeps what its steps' size makes of L in the second step.
+        eager = max(len(run.starters), 1 if run.flow is None else 2)
+        start += 4 * math.ceil(max(0, eager - start) / 4)
         start = min(start, steps)
         self.range = (start, start + (steps - start) // length * length)
         inside = [s for s in run.timeline.saved if start < s < self.range[1]]
         self.every = any((s - start) % length for s in inside)
         names = tuple(sorted(run.program.primitives))
+        if run.flow is not None:
+            # Functionals of L and the path: steps make them of what a grid's own path draws;
+            # other paths may draw them as they stand.
+            names = drawn_for(names) if self.own else tuple(run.drawn(0, 1, y0.dtype))
         fused = tuple(name for name in names if self.own is not None and name in FUSED)
         self.names, self.variables = names, fused
         # A single path's steps cost less than what is done once a block.
         self.length, self.block = length, length * (64 if run.path.batch else 256)
         if len(fused) < len(names):
             self.block = max(1, min(self.block, run.path.block_length()) // length) * length
-        self.lanes = (run.path._lanes.traceable(), run.path._shared_lane.traceable())
+        keys = run.path.fine_path if isinstance(run.path, NestedPath) else run.path
+        self.lanes = (keys._lanes.traceable(), keys._shared_lane.traceable())
         self.quarters = torch.arange(length // 4, device=run.path.device)
         # Only the processor's loops are in C++: those of other devices have Python between kernels.
         self.loops = not self.every and fused == names and run.path.device.type == "cpu"
+        # Nor are transforms, whose numbers are complex.
+        self.loops = self.loops and run.flow is None
         self.one_axis = y0.ndim - run.sde.event_dims == 1 and len(y0) > 1
 
     def advance(
@@ -85,10 +96,13 @@ class FusedSteps:
             return self.looped(chunk, y, memory, places, tables, ends, saved)
         ahead = run.drawn(first, count, y.dtype, chunk.given)
         given = [torch.split(ahead[name], length) for name in chunk.given]
+        made: dict[Any, Any] = {}
+        if run.flow is not None:
+            made = run.flow.kept(run.starts[1], run.sign * run.spans[1], run.ratios[1]).made
         kept = []
         for c, end in enumerate(ends):
             parts = [part[c] for part in given]
-            values, memory = chunk(y, memory, places[c], tables[c], *self.lanes, parts)
+            values, memory = chunk(y, memory, places[c], tables[c], *self.lanes, parts, made)
             y = values[-1] if chunk.every else values
             kept += [
                 values[m - end - 1] if chunk.every else values
@@ -131,12 +145,13 @@ class FusedSteps:
         key = (
             sde.f, sde.g, run.program, layout.channels, run.sign, self.length, self.names,
             self.variables, every, loop,
+            None if run.flow is None else (run.flow.dtype, run.flow.device, run.flow.event),
         )  # fmt: skip
         chunk: Chunk | None = sde.chunks.get(key)
         if chunk is None:
             chunk = sde.chunks[key] = Chunk(
                 run.program,
-                sde.f,
+                run.drift,
                 layout.g,
                 channels=run.channels,
                 sign=run.sign,
@@ -147,5 +162,6 @@ class FusedSteps:
                 shape=layout.channels,
                 every=every,
                 loop=loop,
+                flow=None if run.flow is None else run.flow.empty(),
             )
         return chunk

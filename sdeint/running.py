@@ -60,7 +60,9 @@ class Run:
         self.first = lower_starts(tableau, **kinds)
         grid = timeline.grid.detach()
         self.sign = 1.0 if bool(grid[1] > grid[0]) else -1.0
-        drift = sde.rest if flow is not None and isinstance(sde, SemilinearSDE) else sde.f
+        self.drift = drift = (
+            sde.rest if flow is not None and isinstance(sde, SemilinearSDE) else sde.f
+        )
 
         def stepper(program: Program, f: Field) -> Stepper:
             return Stepper(
@@ -142,7 +144,7 @@ class Run:
         """The compiled form of the steps, if it is wanted and possible."""
         if compile not in (True, False, "auto"):
             raise ProblemError(f"compile must be True, False or 'auto', got {compile!r}")
-        reason = why_not(self.program, self.timeline)
+        reason = why_not(self.program, self.timeline, self.flow, self.spans)
         if compile is True and reason:
             raise ProblemError(f"compile=True, but {reason}; take compile=False or 'auto'")
         steps = self.timeline.steps

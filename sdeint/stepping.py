@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from sdeint.diffusions import Columns, Product
-from sdeint.linear.flow import Flow
+from sdeint.linear.flow import Flow, Kept
 from sdeint.linear.moving import Moving
 from sdeint.linear.recipes import Recipe
 from sdeint.lowering import Contribution, Evaluation, Monomial, Program, StepNumbers, Weight
@@ -85,6 +85,7 @@ class Stepper:
         noise: Mapping[str, Tensor],
         memory: Sequence[Tensor] = (),
         start: Scalar = 0.0,
+        kept: Kept | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """The next value, and the values that the step after it remembers.
 
@@ -99,8 +100,10 @@ class Stepper:
             What the step before kept.
         start : float or tensor
             The time at which the step begins, for an L that depends on it.
+        kept : Kept, optional
+            What the step's size makes of L, where that is not left to the flow.
         """
-        step = Step(self, y, numbers, noise, memory, start)
+        step = Step(self, y, numbers, noise, memory, start, kept)
         for i, (evaluation, time) in enumerate(zip(self.program.evaluations, times)):
             if i in self.clusters:
                 step.solve(i, self.clusters[i], times)
@@ -121,13 +124,14 @@ class Step:
         noise: Mapping[str, Tensor],
         memory: Sequence[Tensor],
         start: Scalar,
+        kept: Kept | None = None,
     ) -> None:
         self.stepper, self.y, self.numbers = stepper, y, numbers
         self.noise, self.memory = noise, memory
         self.values: list[Tensor] = []
         self.moving: Moving | None = None
         if stepper.flow is not None:
-            self.moving = Moving(stepper.flow, start, stepper.sign, numbers, y, noise)
+            self.moving = Moving(stepper.flow, start, stepper.sign, numbers, y, noise, kept)
         self._products: dict[tuple[Monomial, str], Tensor] = {}
         self._weights: dict[int, tuple[Scalar, Tensor | None]] = {}
 
@@ -218,7 +222,10 @@ class Step:
             return self.moved_columns(contributions, replication, carry)
         moving = self.moving
         assert moving is not None
-        recipe = moving.recipe(contributions, self.flat())
+        fixed = self.fixed()
+        # Which sum of which program: the one after so many values.
+        key = id(self.stepper.program), len(self.values), fixed
+        recipe = moving.recipe(key, contributions, fixed)
         state = self.y
         if carry or not recipe.empty:
             total, own = moving.carried(carry), False
@@ -231,11 +238,17 @@ class Step:
             state = moving.left(total)
         return self.sum(recipe.plain, replication, state) if recipe.plain else state
 
-    def flat(self) -> tuple[int, ...]:
-        """Values so far that are one number for all components: those of a constant diffusion."""
-        if not self.y.ndim:
+    def fixed(self) -> tuple[int, ...]:
+        """Values so far that are the same for all paths, as those of a constant diffusion.
+
+        One number for all components; or one a component, where L has no basis but theirs.
+        """
+        flow, axes = self.stepper.flow, 0
+        if flow is not None and not (flow.transforms or flow.dense):
+            axes = self.stepper.event_dims
+        if axes >= self.y.ndim:
             return ()
-        return tuple(i for i, value in enumerate(self.values) if not value.ndim)
+        return tuple(i for i, value in enumerate(self.values) if value.ndim <= axes)
 
     def entering(self, recipe: Recipe, moving: Moving) -> Iterator[tuple[Tensor, Tensor | float]]:
         """The random part of a recipe, in the basis of L, with its multipliers."""

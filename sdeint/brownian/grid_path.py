@@ -137,7 +137,7 @@ class GridSteps:
 
     def scale(self, name: str, first: int, count: int) -> Tensor:
         """What a variable's unit form is multiplied by in each step: float64 (count,)."""
-        if name in ("sign", "eta"):
+        if name in ("sign", "eta", *STANDARD):
             return torch.ones(count, dtype=torch.float64, device=self.path.device)
         if name not in self._scales:
             scale = torch.sqrt(self._width * VARIANCE[name])

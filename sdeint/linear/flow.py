@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +18,7 @@ from sdeint.linear.functionals import conditional_functionals
 from sdeint.linear.rate import Rate, as_wide
 from sdeint.phi import HIGHEST, matrix_phis, phis
 
-__all__ = ["Factor", "Flow", "MatrixFlow", "PointwiseFlow", "Term"]
+__all__ = ["Factor", "Flow", "Kept", "MatrixFlow", "PointwiseFlow", "Term"]
 
 #: What a flow keeps at most: results, and bytes; of large operators, which a step must not compute
 #: anew for want of room, as many tensors as the richest method needs for two step sizes.
@@ -57,6 +59,22 @@ class Factor:
         return x @ self.value.mT if self.dense else x * self.value
 
 
+@dataclass
+class Kept:
+    """What a step leaves to the next of its size.
+
+    Attributes
+    ----------
+    made : dict
+        Recipes and factors, by what they are of.
+    last : tuple of Tensor or None
+        The state that was left last, and what it was in the operator's basis.
+    """
+
+    made: dict[Any, Any]
+    last: tuple[Tensor, Tensor] | None = None
+
+
 class Flow(ABC):
     r"""Phi functions of one operator for one solve; made by `LinearOperator.flow`.
 
@@ -69,11 +87,9 @@ class Flow(ABC):
 
     def __init__(self, dtype: torch.dtype, device: torch.device, event: tuple[int, ...]) -> None:
         self.dtype, self.device, self.event = dtype, device, event
-        #: A state that was left last, and what it was in the operator's basis.
-        self.last: tuple[Tensor, Tensor] | None = None
         self._kept: OrderedDict[Hashable, tuple[Tensor, ...]] = OrderedDict()
         self._bytes = 0
-        self._recipes: OrderedDict[Hashable, dict[Any, Any]] = OrderedDict()
+        self._sizes: OrderedDict[Hashable, Kept] = OrderedDict()
 
     #: Whether the operator's basis is another one than the state's.
     transforms: bool = False
@@ -123,16 +139,22 @@ class Flow(ABC):
             self._keep(key, kept)
         return Factor(kept[0], self.dense)
 
-    def recipes(self, t: Time, h: Time, ratio: float) -> dict[Any, Any]:
+    def kept(self, t: Time, h: Time, ratio: float) -> Kept:
         """Where steps of this size keep what they have multiplied out: see `recipes`."""
         key = self._key(t, h, ratio)
         if key is None:
-            return {}
-        if key not in self._recipes:
-            self._recipes[key] = {}
-            if len(self._recipes) > _SIZES:
-                self._recipes.popitem(last=False)
-        return self._recipes[key]
+            return Kept({})
+        if key not in self._sizes:
+            self._sizes[key] = Kept({})
+            if len(self._sizes) > _SIZES:
+                self._sizes.popitem(last=False)
+        return self._sizes[key]
+
+    def empty(self) -> Flow:
+        """The same flow without what it has kept."""
+        flow = copy.copy(self)
+        flow._kept, flow._sizes, flow._bytes = OrderedDict(), OrderedDict(), 0
+        return flow
 
     def phi(self, t: Time, h: Time, k: int, c: float = 1.0, start: float = 0.0) -> Factor:
         """phi_k alone."""
@@ -164,6 +186,11 @@ class Flow(ABC):
 
     dense: bool = False
     _timeless = True
+
+    @property
+    def varies(self) -> bool:
+        """Whether L depends on time."""
+        return not self._timeless
 
     @abstractmethod
     def _compute(self, t: Time, h: Time, start: float, end: float) -> list[Tensor]:

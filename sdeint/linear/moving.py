@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdeint.linear.flow import Flow, Term
+from sdeint.linear.flow import Factor, Flow, Kept, Term
 from sdeint.linear.recipes import Recipe, recipe
 from sdeint.lowering import Contribution, StepNumbers
 
@@ -16,7 +16,7 @@ __all__ = ["Moving"]
 
 
 class Moving:
-    """The linear part in one step; each value is taken into the basis of L once.
+    """One step of an exponential method, in the basis of L.
 
     Parameters
     ----------
@@ -29,6 +29,8 @@ class Moving:
     y : Tensor
         The value at its begin.
     noise : mapping of str to Tensor
+    kept : Kept, optional
+        For compiled steps, which are given all that their size makes; else it is the flow's.
     """
 
     def __init__(
@@ -39,46 +41,57 @@ class Moving:
         numbers: StepNumbers,
         y: Tensor,
         noise: Mapping[str, Tensor],
+        kept: Kept | None = None,
     ) -> None:
-        self.flow, self.t, self.h, self.y = flow, t, numbers.h * sign, y
+        self.flow, self.t, self.y = flow, t, y
         self.sign, self.numbers, self.noise = sign, numbers, noise
-        self._kept = flow.recipes(t, self.h, numbers.ratio)
+        self._kept = flow.kept(t, self.h, numbers.ratio) if kept is None else kept
         self._entered: dict[Hashable, Tensor] = {}
-        if flow.last is not None and flow.last[0] is y:
-            self._entered["y"] = flow.last[1]  # the step before left it: no transform
+        if self._kept.last is not None and self._kept.last[0] is y:
+            self._entered["y"] = self._kept.last[1]  # the step before left it: no transform
 
-    def recipe(self, contributions: Sequence[Contribution], flat: Collection[int]) -> Recipe:
-        """The recipe of a sum, kept for all steps of this size."""
-        key = (id(contributions), flat)
-        if key not in self._kept:
-            self._kept[key] = recipe(
-                contributions, self.flow, self.t, self.h, self.sign, self.numbers, self.noise, flat
+    @property
+    def h(self) -> Any:
+        """The signed size of the step."""
+        return self.numbers.h * self.sign
+
+    def recipe(
+        self, key: Hashable, contributions: Sequence[Contribution], fixed: Collection[int]
+    ) -> Recipe:
+        """The recipe of a sum, kept for all steps of this size; `key` says which sum it is."""
+        if key not in self._kept.made:
+            self._kept.made[key] = recipe(
+                contributions, self.flow, self.t, self.h, self.sign, self.numbers, self.noise, fixed
             )
-        found: Recipe = self._kept[key]
+        found: Recipe = self._kept.made[key]
+        return found
+
+    def factor(self, terms: tuple[Term, ...]) -> Factor:
+        """A combination of phi functions, kept for all steps of this size."""
+        if terms not in self._kept.made:
+            self._kept.made[terms] = self.flow.factor(self.t, self.h, terms)
+        found: Factor = self._kept.made[terms]
         return found
 
     def entered(self, key: Hashable, value: Tensor) -> Tensor:
         """A value in the basis of L; `key` says which it is."""
         if key not in self._entered:
-            value = value if value.shape == self.y.shape else value.expand(self.y.shape)
             self._entered[key] = self.flow.enter(value)
         return self._entered[key]
 
     def carried(self, c: float) -> Tensor:
-        """phi_0(c h L) y, in the basis."""
+        """phi_0(c h L) y, in the basis. Never to be written to."""
         if not c:
             return self.entered("y", self.y)
         key = ("y", c)
         if key not in self._entered:
-            if key not in self._kept:
-                self._kept[key] = self.flow.phi(self.t, self.h, 0, c)
-            self._entered[key] = self._kept[key](self.entered("y", self.y))
+            self._entered[key] = self.factor((Term(1.0, 0, c),))(self.entered("y", self.y))
         return self._entered[key]
 
     def moved(self, operator: tuple[Term, ...], value: Tensor) -> Tensor:
         """A state with an operator applied to it, in the basis."""
         value = self.flow.enter(value)
-        return self.flow.factor(self.t, self.h, operator)(value) if operator else value
+        return self.factor(operator)(value) if operator else value
 
     def add(self, total: Tensor, value: Tensor, multiplier: Tensor | float, own: bool) -> Tensor:
         """A total plus a value times a multiplier of a recipe, all in the basis.
@@ -100,5 +113,5 @@ class Moving:
     def left(self, total: Tensor) -> Tensor:
         """A total as a state."""
         state = self.flow.leave(total)
-        self.flow.last = (state, total) if self.flow.transforms else None
+        self._kept.last = (state, total) if self.flow.transforms else None
         return state

@@ -23,6 +23,10 @@ __all__ = ["MODES", "drawn_for", "normal", "steps_of"]
 MODES: Mapping[str, str] = MappingProxyType({"E": "phi_0", "F": "phi_1"})
 
 
+#: How many pairs of lengths a nested path keeps the joining of.
+_JOINS = 256
+
+
 def normal(name: str) -> str:
     """The standard normal that a functional needs besides W and H."""
     return f"{name} normal"
@@ -83,7 +87,8 @@ def steps_of(
             + "; take path='grid', or for one path at several step sizes a NestedPath and a scalar "
             "or diagonal L"
         )
-    return path.on(grid) if flow.transforms else _DrawnSteps(path.on(grid), flow, sizes, found)
+    # Elementwise, the functionals are never formed: steps add what they are made of.
+    return _DrawnSteps(path.on(grid), flow, sizes, found) if matrix else path.on(grid)
 
 
 class _DrawnSteps:
@@ -95,7 +100,7 @@ class _DrawnSteps:
         self.steps, self.flow, self.sizes, self.found = steps, flow, sizes, found
 
     def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
-        drawn = self.steps.draw(first, count, names)
+        drawn = self.steps.draw(first, count, [n for n in names if n not in self.found])
         rows = [
             _functionals(self.flow, h, self.found, {name: v[i] for name, v in drawn.items()})
             for i, h in enumerate(self.sizes[first : first + count])
@@ -124,6 +129,7 @@ class _JoinedSteps:
 
     def __init__(self, path: NestedPath, grid: Tensor, flow: Flow, found: Sequence[str]) -> None:
         self.path, self.flow, self.found = path, flow, found
+        self._joins: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
         self.coarse = path.on(grid)
         fine = path.fine_grid
         self.backward = bool(grid[1] < grid[0])
@@ -131,7 +137,9 @@ class _JoinedSteps:
             # The functionals belong to the path run backwards, so its fine steps do too.
             fine = fine.flip(0)
         self.fine = path.fine_path.on(fine)
-        self.sizes = torch.diff(fine).tolist()
+        # Sizes that differ by the rounding of the grid's times only are one.
+        first: dict[str, float] = {}
+        self.sizes = [first.setdefault(f"{h:.10e}", h) for h in torch.diff(fine).tolist()]
         places = path._places(grid.flip(0) if self.backward else grid)
         self.places = (len(fine) - 1 - places.flip(0) if self.backward else places).tolist()
 
@@ -150,6 +158,7 @@ class _JoinedSteps:
         names = ["W", "H", *map(normal, self.found)]
         drawn = {k: v.double() for k, v in self.fine.draw(start, stop - start, names).items()}
         rate = self.flow.rate_now()
+        joins = {} if rate.requires_grad else self._joins
         total, length = None, 0.0
         for i, h in enumerate(self.sizes[start:stop]):
             step = {name: value[i] for name, value in drawn.items()}
@@ -158,7 +167,13 @@ class _JoinedSteps:
             if total is None:
                 total, length = values, h
                 continue
-            one, two = joining(rate, length, h, ["W", "H", *(MODES[n] for n in self.found)])
+            key = f"{length:.10e}", h
+            found = joins.get(key)
+            if found is None:
+                found = joining(rate, length, h, ["W", "H", *(MODES[n] for n in self.found)])
+                if len(joins) < _JOINS:
+                    joins[key] = found
+            one, two = found
             total = (one @ total.unsqueeze(-1) + two @ values.unsqueeze(-1)).squeeze(-1)
             length += h
         assert total is not None

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sdeint.linear.flow import Flow
@@ -36,8 +37,8 @@ class Recipe:
     random, empty : bool
         Whether random variables enter; whether nothing is moved at all.
     noises : dict of str to list of (source, multiplier)
-        Variables times values that are one number for all components: only the variable itself is
-        taken into the basis.
+        Variables times values that are the same for all paths, as those of a constant diffusion:
+        only the variable itself is taken into the basis.
     scaled : list of (source, variable, multiplier)
         The same for values with a component each.
     products : list of (multiplier, members)
@@ -53,21 +54,29 @@ class Recipe:
     _merged: list[tuple[str, Multiplier]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.flat = sorted({source for parts in self.noises.values() for source, _ in parts})
+        self.fixed = sorted({source for parts in self.noises.values() for source, _ in parts})
         self.random = bool(self.noises or self.scaled or self.products)
         self.empty = not (self.values or self.random)
 
     def merged(self, numbers: Mapping[int, Tensor]) -> list[tuple[str, Multiplier]]:
         """`noises` with their values multiplied in: kept while those are the same tensors."""
-        given = tuple(numbers[source] for source in self.flat)
+        if torch.compiler.is_compiling():
+            return [(name, self._total(parts, numbers)) for name, parts in self.noises.items()]
+        given = tuple(numbers[source] for source in self.fixed)
         if len(given) != len(self._numbers) or any(
             a is not b for a, b in zip(given, self._numbers)
         ):
-            self._numbers, self._merged = given, []
-            for name, parts in self.noises.items():
-                total: Any = sum(numbers[source] * multiplier for source, multiplier in parts)
-                self._merged.append((name, total))
+            self._numbers = given
+            self._merged = [
+                (name, self._total(parts, numbers)) for name, parts in self.noises.items()
+            ]
         return self._merged
+
+    def _total(
+        self, parts: Sequence[tuple[int, Multiplier]], numbers: Mapping[int, Tensor]
+    ) -> Multiplier:
+        total: Any = sum(numbers[source] * multiplier for source, multiplier in parts)
+        return total  # type: ignore[no-any-return]
 
 
 def functional(weight: Weight, drawn: Collection[str]) -> bool:
@@ -84,7 +93,7 @@ def recipe(
     sign: float,
     numbers: StepNumbers,
     drawn: Collection[str],
-    flat: Collection[int],
+    fixed: Collection[int],
 ) -> Recipe:
     """The recipe of a sum.
 
@@ -99,8 +108,8 @@ def recipe(
     numbers : StepNumbers
     drawn : collection of str
         The random variables that a step is given.
-    flat : collection of int
-        Sources whose values are one number for all components, with a channel for each.
+    fixed : collection of int
+        Sources whose values are the same for all paths, and commute with the basis.
     """
     moves = [c for c in contributions if c.operator or functional(c.weights[0], drawn)]
     values: list[tuple[int, Multiplier]] = []
@@ -110,7 +119,7 @@ def recipe(
     products: dict[Any, list[tuple[int, Weight, float]]] = {}
 
     def put(source: int, variable: str, multiplier: Multiplier) -> None:
-        if source in flat:
+        if source in fixed:
             noises.setdefault(variable, []).append((source, multiplier))
         else:
             scaled.append((source, variable, multiplier))
@@ -119,21 +128,24 @@ def recipe(
         operator = flow.factor(t, h, c.operator).value if c.operator else 1.0
         weight, direction = c.weights[0], sign if c.drift else 1.0
         scalar: Any = 0.0
-        whole = False
-        for factor, monomial in weight.resolve(numbers):
+        terms = weight.resolve(numbers)
+        monomials = [monomial for _, monomial in terms if monomial]
+        # Variable by variable, where that saves products in the step or is the only way.
+        apart = all(map(_linear, monomials)) and (
+            c.source in fixed or any(monomial[0][0] in columns for monomial in monomials)
+        )
+        for factor, monomial in terms:
             name = monomial[0][0] if monomial else ""
             if not monomial:
                 scalar = scalar + factor
             elif name in columns:
                 for variable, column in columns[name].items():
                     put(c.source, variable, operator * (column * factor))
-            elif c.source in flat and _linear(monomial):
+            elif apart:
                 put(c.source, name, operator * (factor * direction))
-            else:
-                whole = True
         if not (isinstance(scalar, float) and scalar == 0.0):
             values.append((c.source, operator * (scalar * direction)))
-        if whole:
+        if monomials and not apart:
             products.setdefault(c.operator, []).append((c.source, weight, direction))
     return Recipe(
         tuple(c for c in contributions if c not in moves),

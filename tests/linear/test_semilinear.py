@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from tableaux import Tableau, catalogue, lawson
 
 F64 = torch.float64
 EXPONENTIAL = sorted(name for name, t in catalogue.items() if t.exponential)
+LAWSON = {name for name in EXPONENTIAL if name.startswith("Lawson")}
 MIX = torch.tensor([[0.3, -0.4, 0.1], [0.5, 0.2, 0.0], [0.2, 0.3, -0.5]], dtype=F64)
 
 
@@ -50,6 +53,63 @@ def test_linear_equations_are_solved_exactly_at_any_step(
     assert float(end) == pytest.approx(math.exp(0.7 * rate), rel=1e-12 + 1e-15 * abs(rate))
 
 
+def operator(kind: str, seed: int) -> tuple[Any, Tensor]:
+    """A random L of a kind, and the same as a matrix."""
+    generator = torch.Generator().manual_seed(seed)
+    full = torch.randn(4, 4, generator=generator, dtype=F64)
+    size = 10.0 ** float(3 * torch.rand((), generator=generator) - 1)
+    if kind == "zero":
+        return torch.zeros(4, 4, dtype=F64), torch.zeros(4, 4, dtype=F64)
+    if kind == "diagonal":
+        return -size * full[0].abs(), torch.diag(-size * full[0].abs())
+    if kind == "waves":  # advection: real fields, imaginary rates
+        rates = -1j * size * torch.arange(3, dtype=F64)
+        rates[2] = 0.0  # the rate of the alternating mode must be real
+        moved = torch.fft.irfft(torch.fft.rfft(torch.eye(4, dtype=F64)) * rates, n=4)
+        return Transformed(torch.fft.rfft, lambda v: torch.fft.irfft(v, n=4), rates), moved.mT
+    if kind == "defective":
+        matrix = -size * torch.eye(4, dtype=F64) + torch.diag(full[0, :3], 1)
+    elif kind == "turning":
+        matrix = size * (full - full.mT)
+    else:
+        matrix = full - size * torch.eye(4, dtype=F64)
+    return matrix, matrix
+
+
+@given(
+    st.sampled_from(["zero", "diagonal", "waves", "defective", "turning", "any"]),
+    st.integers(0, 2**20),
+    st.sampled_from(sorted(set(EXPONENTIAL) - LAWSON)),
+    st.integers(1, 3),
+    st.floats(0.01, 0.5),
+    st.booleans(),
+)
+@settings(max_examples=40)
+def test_a_constant_force_on_any_L_is_solved_exactly_in_both_directions(
+    kind: str, seed: int, name: str, steps: int, duration: float, back: bool
+) -> None:
+    """Lawson forms, which have phi_0 only, do not."""
+    L, matrix = operator(kind, seed)
+    force = torch.arange(1.0, 5.0, dtype=F64)
+    noise = catalogue[name].noise if catalogue[name].noise != "general" else "diagonal"
+    # A channel for each component: an operator that mixes them wants moved noise, or none.
+    if noise != "none" and catalogue[name].primitives & {"E", "F"} and kind != "diagonal":
+        L, matrix = -2.0, -2.0 * torch.eye(4, dtype=F64)
+    g: Any = {"none": None, "commutative": lambda t, y: torch.zeros(4, 1, dtype=F64)}.get(
+        noise, zero
+    )
+    sde = SemilinearSDE(L, lambda t, y: force.expand(y.shape), g, noise=noise)  # type: ignore[arg-type]
+    y0 = torch.linspace(-1, 1, 4, dtype=F64)
+    ends = [duration, 0.0] if back else [0.0, duration]
+    end = solve(sde, y0, ends, method=name, steps=steps).y[-1]
+    h = -duration if back else duration
+    whole = torch.zeros(5, 5, dtype=F64)
+    whole[:4, :4], whole[:4, 4] = h * matrix, h * force
+    exact = torch.linalg.matrix_exp(whole) @ torch.cat((y0, torch.ones(1, dtype=F64)))
+    size = float(torch.linalg.matrix_exp(h * matrix.abs()).abs().max()) if back else 1.0
+    torch.testing.assert_close(end, exact[:4], rtol=1e-9, atol=1e-10 * (1.0 + size))
+
+
 @pytest.mark.parametrize("name", ["ExponentialEM", "SETDRK2"])
 def test_every_mode_has_its_variance_at_any_step(name: str) -> None:
     """False alarm: ten variances, each off by six standard deviations: 2e-8."""
@@ -77,7 +137,13 @@ def test_a_stiff_heat_equation_has_its_stationary_variance() -> None:
 
 @pytest.mark.parametrize(
     ("name", "order"),
-    [("ExponentialEM", 1.0), ("LordTambue", 1.0), ("SETDRK2", 1.5), ("LawsonSRA1", 1.5)],
+    [
+        ("ExponentialEM", 1.0),
+        ("LordTambue", 1.0),
+        ("SETDRK2", 1.5),
+        ("SETDRK2D", 1.5),
+        ("LawsonSRA1", 1.5),
+    ],
 )
 @pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.0)])
 def test_one_path_for_all_step_sizes(name: str, order: float, ends: tuple[float, float]) -> None:
@@ -90,9 +156,76 @@ def test_one_path_for_all_step_sizes(name: str, order: float, ends: tuple[float,
     def end(method: str, steps: int) -> Tensor:
         return solve(sde, y0, ends, method=method, steps=steps, path=path, save_at="end").y[-1]
 
-    exact = end("LawsonSRA1" if name == "SETDRK2" else "SETDRK2", 256)
+    exact = end("LawsonSRA1" if name.startswith("SETDRK2") else "SETDRK2", 256)
     errors = [rms(end(name, steps) - exact) for steps in (8, 32)]
     assert math.log2(errors[0] / errors[1]) / 2 > order - 0.1
+
+
+@pytest.mark.parametrize("name", ["ExponentialMilstein", "ExponentialMilsteinCommutative"])
+def test_exponential_milstein_methods_have_strong_order_1(name: str) -> None:
+    grid = torch.linspace(0, 1, 129, dtype=F64)
+    path = NestedPath(GridPath(2, (200,), (3,), dtype=F64), grid)
+    rates = torch.tensor([-20.0, -1.0, 0.5], dtype=F64)
+    diagonal = name == "ExponentialMilstein"
+
+    def g(t: Tensor, y: Tensor) -> Tensor:
+        value = 0.6 * torch.sin(y) + 0.5
+        return value if diagonal else torch.diag_embed(value)
+
+    sde = SemilinearSDE(rates, rest, g, noise="diagonal" if diagonal else "commutative")
+    y0 = torch.ones(200, 3, dtype=F64)
+    exact, coarse, fine = (
+        solve(sde, y0, [0.0, 1.0], method=name, steps=n, path=path).y[-1] for n in (128, 4, 16)
+    )
+    assert 0.85 < math.log2(rms(coarse - exact) / rms(fine - exact)) / 2 < 1.35
+
+
+class Outcomes(GridPath):
+    """All outcomes of the variables of one step of ETDW2F1, one an item."""
+
+    def __init__(self, channels: int, h: float) -> None:
+        # xi is +-sqrt((2 +- sqrt(3)) h) with the probabilities (3 -+ sqrt(3))/12.
+        sizes = [math.sqrt((2 + sign * math.sqrt(3)) * h) for sign in (1, -1)]
+        law = {size: (3 - sign * math.sqrt(3)) / 12 for size, sign in zip(sizes, (1, -1))}
+        points = [(s * x, p) for x, p in law.items() for s in (1.0, -1.0)]
+        cases = list(itertools.product(points, repeat=channels))
+        self.share = torch.tensor(
+            [math.prod(p for _, p in c) / 2 for c in cases for _ in "+-"], dtype=F64
+        )
+        self.xi = torch.tensor([[x for x, _ in c] for c in cases for _ in "+-"], dtype=F64)
+        self.eta = torch.tensor([[s] for _ in cases for s in (1.0, -1.0)], dtype=F64)
+        super().__init__(0, (len(self.eta),), (channels,), dtype=F64)
+
+    def on(self, grid: Tensor) -> Outcomes:  # type: ignore[override]
+        return self
+
+    def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
+        return {name: getattr(self, name).unsqueeze(0) for name in names}
+
+
+def test_etdw2f1_has_weak_order_2_for_noise_that_does_not_commute() -> None:
+    """No sampling: E X X^T after one step, by all outcomes, is exact up to order 3 in h."""
+    L = torch.tensor([[-2.0, 1.0], [0.0, -3.0]], dtype=F64)
+    A = torch.tensor([[0.2, -0.4], [0.3, 0.1]], dtype=F64)
+    B = torch.tensor([[[0.5, 0.2], [0.0, -0.3]], [[0.1, 0.0], [0.6, 0.4]]], dtype=F64)
+    sde = SemilinearSDE(
+        L,
+        lambda t, y: y @ A.mT,
+        lambda t, y: torch.einsum("kij,...j->...ik", B, y),
+        noise="general",
+    )
+    y0 = torch.tensor([1.0, -0.5], dtype=F64)
+    eye, drift = torch.eye(2, dtype=F64), L + A
+    moments = torch.kron(drift, eye) + torch.kron(eye, drift) + sum(torch.kron(b, b) for b in B)
+    errors = []
+    for h in (0.02, 0.01):
+        path = Outcomes(2, h)
+        start = y0.expand(path.batch[0], 2)
+        end = solve(sde, start, [0.0, h], method="ETDW2F1", steps=1, path=path).y[-1]
+        second = torch.einsum("b,bi,bj->ij", path.share, end, end)
+        exact = torch.linalg.matrix_exp(h * moments) @ torch.kron(y0, y0)
+        errors.append(float((second.flatten() - exact).abs().max()))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(3.0, abs=0.1)
 
 
 def test_with_stiff_modes_the_error_stays() -> None:
