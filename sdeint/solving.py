@@ -165,9 +165,11 @@ def _exact_noise(sde: SemilinearSDE, y0: Tensor, timeline: Timeline, path: objec
     event = tuple(y0.shape[y0.ndim - sde.event_dims :])
     if layout.channels != event and not isinstance(sde.operator, Scalar):
         return False
-    if isinstance(path, NestedPath):
-        return not isinstance(sde.operator, Transformed)
-    return path == "grid" or isinstance(path, GridPath)
+    if isinstance(sde.operator, Transformed) and (
+        sde.noise != "additive" or isinstance(path, NestedPath)
+    ):
+        return False
+    return path == "grid" or isinstance(path, (GridPath, NestedPath))
 
 
 def _flow(sde: SDE, tableau: Tableau, y0: Tensor, timeline: Timeline) -> Flow | None:

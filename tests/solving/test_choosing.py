@@ -7,11 +7,12 @@ import torch
 
 from sdeint import SDE, ProblemError, SemilinearSDE, solve
 from sdeint.choosing import DECISIONS, PURPOSES, SEMILINEAR, choose
-from sdeint.linear import Scalar
+from sdeint.linear import Scalar, Transformed
 from sdeint.method_table import select
 from tableaux import NOISE_CLASSES, catalogue
 
 RATES = torch.tensor([-1.0, -100.0])
+TURNED = Transformed(lambda y: y.flip(-1), lambda v: v.flip(-1), RATES)
 CASES = [
     (purpose, noise, calculus)
     for purpose in PURPOSES
@@ -111,10 +112,12 @@ def test_the_table_of_semilinear_equations_has_a_line_for_every_case_and_no_othe
         (RATES, lambda t, y: 0.5, "additive", "grid", "SETDRK2D"),
         (RATES, lambda t, y: 0.5, "additive", "tree", "LawsonSRA1"),
         (torch.diag(RATES), lambda t, y: 0.5, "additive", "grid", "LawsonSRA1"),
-        (RATES, lambda t, y: torch.ones(4, 2, 3), "additive", "grid", "LawsonSRA1"),
+        (RATES, lambda t, y: torch.ones(4, 2, 2), "additive", "grid", "LawsonSRA1"),
         (Scalar(lambda t: -t, lambda t: -t * t / 2), lambda t, y: 0.5, "additive", "grid",
          "LawsonSRA1"),
         (RATES, lambda t, y: torch.sin(y), "diagonal", "grid", "ExponentialMilstein"),
+        (TURNED, lambda t, y: 0.5, "additive", "grid", "SETDRK2D"),
+        (TURNED, lambda t, y: torch.sin(y), "diagonal", "grid", "LawsonMilstein"),
         (RATES, None, "none", "grid", "HochbruckOstermann"),
     ],
 )  # fmt: skip

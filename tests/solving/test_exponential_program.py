@@ -90,10 +90,9 @@ def with_functionals(noise, tableau, matrix, h):
             noise[name] = noise[name] + noise[f"{other} normal"] * root[:, i, j]
 
 
-ADDITIVE = (
-    lambda t, y: (0.5 + t) * torch.ones(D, dtype=torch.float64),
-    lambda t, x: (0.5 + t) * np.eye(D),
-)
+# Not the same for all components: it does not commute with a basis of L.
+SIZES = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
+ADDITIVE = (lambda t, y: (0.5 + t) * SIZES, lambda t, x: (0.5 + t) * np.diag(SIZES.numpy()))
 SILENT = (None, lambda t, x: np.zeros((D, 1)))
 
 
