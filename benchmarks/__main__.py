@@ -10,7 +10,7 @@ import numpy
 import sympy
 import torch
 
-from benchmarks import ensembles, levels, precision, small, start
+from benchmarks import ensembles, exponential, levels, precision, small, start
 from benchmarks.proofs import proofs
 
 REPORT = Path(__file__).with_name("report.md")
@@ -28,6 +28,9 @@ def sections() -> list[str]:
         ("A network as the drift", small.network),
         ("Work against precision, strong", precision.strong),
         ("Work against precision, weak", precision.weak),
+        ("A stochastic field at equal error", exponential.field),
+        ("A step of an exponential method", exponential.cost),
+        ("Stationary variances at any step size", exponential.variances),
         ("Memory and time of ensembles", start.memory),
         ("Multilevel Monte Carlo", levels.levels),
         ("Two processes", levels.processes),
