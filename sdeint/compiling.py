@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -62,7 +62,7 @@ def why_not(
     program: Program,
     timeline: Timeline,
     flow: Flow | None = None,
-    sizes: Sequence[float] = (),
+    sizes: Sequence[Hashable] = (),
 ) -> str:
     """Why the steps of a program cannot be compiled; empty if they can."""
     if program.clusters:

@@ -26,7 +26,7 @@ from sdeint.solution import Solution, Stats
 from sdeint.stepping import Stepper
 from sdeint.timeline import Timeline
 from tableaux import PRIMITIVES, Tableau
-from tableaux.tableau import STEP_RATIOS
+from tableaux.tableau import STEP_RATIOS, STEP_SYMBOLS
 
 __all__ = ["Run"]
 
@@ -94,7 +94,9 @@ class Run:
         self.variables = self.steps()
         self._times_key: tuple[int, int, int] | None = None
         self._times_table: list[tuple[Tensor, ...]] = []
-        self.ratios = _ratios(plain, grid)
+        self.ratios = [StepNumbers(1.0).ratios] * len(plain)
+        if any(STEP_SYMBOLS & method.free_symbols for method in (tableau, *tableau.starts)):
+            self.ratios = _ratios(plain, grid)
         if tableau.relative and not bool((grid[:-1] > 0).all()):
             raise ProblemError(
                 f"method {tableau.name!r} takes its steps relative to their times, which must be "
@@ -144,7 +146,8 @@ class Run:
         """The compiled form of the steps, if it is wanted and possible."""
         if compile not in (True, False, "auto"):
             raise ProblemError(f"compile must be True, False or 'auto', got {compile!r}")
-        reason = why_not(self.program, self.timeline, self.flow, self.spans)
+        sizes = [] if self.flow is None else list(zip(self.spans, self.ratios))
+        reason = why_not(self.program, self.timeline, self.flow, sizes)
         if compile is True and reason:
             raise ProblemError(f"compile=True, but {reason}; take compile=False or 'auto'")
         steps = self.timeline.steps
@@ -197,6 +200,10 @@ class Run:
             noise = {name: values.to(dtype) for name, values in noise.items()}
         return noise
 
+    def stepper_of(self, n: int) -> Stepper:
+        """What does step n: the first ones of a method with memory are those of other methods."""
+        return self.starters[n] if n < len(self.starters) else self.stepper
+
     def step(
         self,
         y: Tensor,
@@ -226,10 +233,6 @@ class Run:
             indices = [tuple(i) for i in torch.nonzero(failed)[:16].tolist()]
             time, count = float(self.timeline.grid[n]), int(failed.sum())
             raise StageError(time, n, indices, count, failure.iterations) from None
-
-    def stepper_of(self, n: int) -> Stepper:
-        """What takes step n: the method, or one of its starts."""
-        return self.starters[n] if n < len(self.starters) else self.stepper
 
     def times(self, first: int, count: int, program: Program) -> Sequence[Sequence[Tensor]]:
         """The time of every evaluation of a block of steps: made in one go, moved in one go."""

@@ -139,9 +139,9 @@ class Flow(ABC):
             self._keep(key, kept)
         return Factor(kept[0], self.dense)
 
-    def kept(self, t: Time, h: Time, ratio: float) -> Kept:
+    def kept(self, t: Time, h: Time, ratios: Hashable) -> Kept:
         """Where steps of this size keep what they have multiplied out: see `recipes`."""
-        key = self._key(t, h, ratio)
+        key = self._key(t, h, ratios)
         if key is None:
             return Kept({})
         if key not in self._sizes:

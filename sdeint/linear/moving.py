@@ -45,7 +45,7 @@ class Moving:
     ) -> None:
         self.flow, self.t, self.y = flow, t, y
         self.sign, self.numbers, self.noise = sign, numbers, noise
-        self._kept = flow.kept(t, self.h, numbers.ratio) if kept is None else kept
+        self._kept = flow.kept(t, self.h, numbers.ratios) if kept is None else kept
         self._entered: dict[Hashable, Tensor] = {}
         if self._kept.last is not None and self._kept.last[0] is y:
             self._entered["y"] = self._kept.last[1]  # the step before left it: no transform

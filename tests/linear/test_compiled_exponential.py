@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
-from sdeint import GridPath, NestedPath, ProblemError, SemilinearSDE, compiling, solve
+from sdeint import GridPath, NestedPath, ProblemError, SemilinearSDE, solve
 from sdeint.linear import Scalar, Transformed
 
 Tensor = torch.Tensor
@@ -20,11 +19,12 @@ WAVE = torch.arange(3, dtype=F64)
 RING = Transformed(torch.fft.rfft, lambda v: torch.fft.irfft(v, n=4), -(WAVE**2))
 
 
+pytestmark = pytest.mark.usefixtures("traced")
+
+
 @pytest.fixture(autouse=True)
-def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Steps are traced and fused, but not translated: seconds less for each graph."""
+def fresh() -> Iterator[None]:
     torch._dynamo.reset()
-    monkeypatch.setattr(compiling.torch, "compile", partial(torch.compile, backend="aot_eager"))
     yield
     torch._dynamo.reset()
 

@@ -25,18 +25,6 @@ def fresh() -> Iterator[None]:
     torch._dynamo.reset()
 
 
-@pytest.fixture
-def traced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps are traced and fused, but not translated: seconds less for each graph."""
-    compile = torch.compile
-
-    def trace(function: Any, *, fullgraph: bool, options: object) -> Any:
-        return compile(function, fullgraph=fullgraph, backend="eager")
-
-    monkeypatch.setattr(compiling.torch, "compile", trace)
-    monkeypatch.setattr(compiling, "LONG", 4)
-
-
 def decay(t: Tensor, y: Tensor) -> Tensor:
     return -y * torch.cos(t)
 
