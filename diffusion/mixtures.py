@@ -146,6 +146,14 @@ class GaussianMixture:
         posterior_means = self.means.to(x)[:, None] + self._unrotate(gain.to(x) * parts.offsets)
         return parts.average(posterior_means).reshape(x.shape)
 
+    def responsibilities(self, x: Tensor) -> Tensor:
+        """Probability of each component given `x` (n, d): shape (n, k), of x's dtype.
+
+        Their mean over samples of the mixture is its weights.
+        """
+        log_joint = self._parts(x, 1.0, 0.0).log_joint
+        return log_joint.reshape(len(self.weights), -1).softmax(0).mT.to(x)
+
     def cdf(self, x: Tensor, alpha: float = 1.0, sigma: float = 0.0) -> Tensor:
         """Distribution function of ``alpha x0 + sigma eps``, for d = 1; `x` of any shape."""
         if self.d != 1:

@@ -30,6 +30,8 @@ class Plan:
         Of the process, decreasing.
     eta : float
         Stochasticity.
+    variance : float
+        Of the Gaussian model of the data, in `NoiseClock`.
     corrections : tuple of callables (x0, t) -> x0
     path : BrownianPath
         The Brownian motion of the steps, in the clock of `NoiseClock.noise`.
@@ -40,6 +42,7 @@ class Plan:
     method: Tableau
     times: Tensor
     eta: float
+    variance: float
     corrections: tuple[Correction, ...]
     path: BrownianPath
 
@@ -54,4 +57,5 @@ class Plan:
             corrections=self.corrections,
             callback=callback,
             eta=self.eta,
+            variance=self.variance,
         )

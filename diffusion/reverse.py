@@ -16,6 +16,16 @@ gives ``R = rho^((1 + eta^2)/2)`` as time and ``Z = R x / alpha``,
 .. math:: dZ = \hat x_0\,dR + dM_R, \qquad M_R = W(\rho^{\eta^2}),
 
 a Brownian motion at another speed: increments are exact, whatever eta.
+
+Gaussian data of variance s^2 have the linear denoiser ``s^2 rho/(1 + s^2 rho) x/alpha``. With that as the
+linear part, solved exactly, the equation keeps its form: with ``q = rho/(1 + s^2 rho)`` for rho in R and Z,
+
+.. math:: dZ = \bigl(\hat x_0 + s^2 \rho\,(\hat x_0 - x/\alpha)\bigr)\,dR + dM_R,
+
+whose drift is zero on such data and, for eta = 1, still a martingale on all: every method keeps its order.
+It is the Foellmer process, Brownian motion conditioned on its end.  The time q ends at 1/s^2, and the
+drift's slope along any direction in which the data vary less than s^2 lies between 0 and the one
+that a step to the end would cancel: nothing is stiff.
 """
 
 from __future__ import annotations
@@ -82,6 +92,9 @@ class NoiseClock:
         Called after each evaluation.
     eta : float
         Stochasticity: 0 is the probability-flow ODE, 1 the reverse SDE, more has more noise.
+    variance : float
+        Of a coordinate of Gaussian data, whose denoiser is the linear part that is solved exactly;
+        with 0 there is none.  That of the data, if it is known.
 
     Attributes
     ----------
@@ -91,7 +104,8 @@ class NoiseClock:
     Raises
     ------
     ValueError
-        If eta is negative, infinite or NaN, or so small that its noise is rounding.
+        If eta is negative, infinite or NaN, or so small that its noise is rounding; if the variance
+        is negative, infinite or NaN.
     """
 
     def __init__(
@@ -103,27 +117,45 @@ class NoiseClock:
         corrections: Sequence[Correction] = (),
         callback: Callable[[Evaluated], None] | None = None,
         eta: float = 1.0,
+        variance: float = 0.0,
     ) -> None:
         if not (eta == 0 or _LEAST_ETA <= eta < math.inf):
             raise ValueError(
                 f"eta = {eta} must be 0, which is the ODE, or lie in [{_LEAST_ETA:g}, infinity)"
             )
+        if not 0 <= variance < math.inf:
+            raise ValueError(f"variance = {variance} must be that of the data, or 0")
         self.model, self.process, self.prediction = model, process, prediction
         self.corrections, self.callback = tuple(corrections), callback
         self.eta, self._power = eta, (1 + eta**2) / 2
+        self.variance = variance
         self.evaluations = 0
-        self._ends = float(process.rho(process.T)), float(process.rho(0.0))
+        ends = process.rho(torch.tensor([process.T, 0.0], dtype=torch.float64))
+        self._ends = tuple(float(q) for q in self._fitted(ends))
 
     def of(self, t: float | Tensor) -> Tensor:
         """The clock R at a time of the process."""
-        return self.process.rho(t) ** self._power
+        return self._fitted(self.process.rho(t)) ** self._power
+
+    def _fitted(self, rho: Tensor) -> Tensor:
+        """q, also for an infinite rho."""
+        return 1 / (1 / rho + self.variance) if self.variance else rho
 
     def noise(self, clock: Tensor) -> Tensor:
         """The variance of Z's noise until R: the time of its Brownian motion; constant for eta = 0."""
         return clock ** (self.eta**2 / self._power)
 
+    def drift(self, clock: Tensor, z: Tensor) -> Tensor:
+        """The denoised state, and how far it is from that of the Gaussian model."""
+        x0 = self.x0(clock, z)
+        if not self.variance:
+            return x0
+        t = self.time(clock.cpu())
+        slope = self.variance * self.process.rho(t)
+        return x0 + slope.to(z) * (x0 - z / clock.to(z))
+
     def x0(self, clock: Tensor, z: Tensor) -> Tensor:
-        """The denoised state: the drift."""
+        """The denoised state."""
         # On the CPU: one wait for the device, instead of one for each check of a time.
         t = self.time(clock.cpu())
         alpha, sigma = self.process.alpha(t), self.process.sigma(t)
@@ -143,18 +175,17 @@ class NoiseClock:
 
     def time(self, clock: Tensor) -> Tensor:
         """The process's time, float64; a clock that left the process by rounding is at its end."""
-        rho = clock.to(torch.float64) ** (1 / self._power)
+        q = clock.to(torch.float64) ** (1 / self._power)
         low, high = self._ends
-        inside = rho.clamp(low, high)
-        return self.process.t_of_rho(
-            torch.where((rho - inside).abs() <= _ROUNDING * inside, inside, rho)
-        )
+        inside = q.clamp(low, high)
+        q = torch.where((q - inside).abs() <= _ROUNDING * inside, inside, q)
+        return self.process.t_of_rho(1 / (1 / q - self.variance) if self.variance else q)
 
     def sde(self, event_dims: int) -> SDE:
         """The equation, for `sdeint.solve`; its time is R, and its path one of `driver`'s."""
         if self.eta == 0:
-            return SDE(self.x0, noise="none", event_dims=event_dims)
-        return SDE(self.x0, lambda clock, z: 1.0, noise="additive", event_dims=event_dims)
+            return SDE(self.drift, noise="none", event_dims=event_dims)
+        return SDE(self.drift, lambda clock, z: 1.0, noise="additive", event_dims=event_dims)
 
     def driver(self, path: BrownianPath) -> BrownianPath | None:
         """The noise, from a path whose clock is that of `noise`; none for the ODE."""

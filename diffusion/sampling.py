@@ -67,6 +67,7 @@ def sample(
     lambda_range: LambdaRange | None = None,
     path: str = "grid",
     eta: float = 1.0,
+    variance: float = 0.0,
     denoise: bool = True,
     start: Tensor | None = None,
     start_time: float | None = None,
@@ -109,6 +110,10 @@ def sample(
         Stochasticity: 1 is the reverse SDE, 0 the probability-flow ODE, and more than 1 churns more;
         the law of the samples is the same, their errors are not.  Methods whose order rests on the
         martingale property of the reverse SDE, such as TwoStep, have order 1 elsewhere: take SRA1.
+    variance : float
+        Of a coordinate of the data: sampling then starts from, and at any step size is exact on,
+        Gaussian data of this variance, whatever the method; other data gain as well
+        (docs/diffusion.md).  0, the default, claims nothing about the data.
     denoise : bool
         End with one evaluation that removes the noise that is left at the last time.
     start : tensor, optional
@@ -135,7 +140,7 @@ def sample(
         If the method does not fit additive noise, `nfe` is too small for one step, or `eta` too
         large for the state's precision.
     ValueError
-        If the process, prediction, grid or eta is none.
+        If the process, prediction, grid, eta or variance is none.
     """
     return _draw(
         model,
@@ -150,6 +155,7 @@ def sample(
         lambda_range=lambda_range,
         path=path,
         eta=eta,
+        variance=variance,
         denoise=denoise,
         start=start,
         start_time=start_time,
@@ -184,6 +190,7 @@ def _draw(
     lambda_range: LambdaRange | None,
     path: str,
     eta: float,
+    variance: float,
     denoise: bool,
     start: Tensor | None,
     start_time: float | None,
@@ -203,7 +210,13 @@ def _draw(
     steps = _steps(tableau, nfe, denoise, grid)
     times = time_grid(grid, process, steps, lambda_range, start_time)
     clock = NoiseClock(
-        model, process, prediction, corrections=corrections, callback=callback, eta=eta
+        model,
+        process,
+        prediction,
+        corrections=corrections,
+        callback=callback,
+        eta=eta,
+        variance=variance,
     )
     clock_times = _checked_clock(clock, times, dtype)
     spread = clock.noise(clock_times)
@@ -220,14 +233,15 @@ def _draw(
     else:
         driver = GridPath(batch=batch, channels=event, **options)
 
-    # Z = R x0 + noise for data x0 that are known; without any, up to the first time only the noise
-    # counts.
+    # Up to the first time the samples are those of the clock's Gaussian model, Brownian motion; or Z =
+    # R x0 + noise, for data x0 that are known.
     initial = GridPath(
         batch=batch,
         channels=event,
         **{**options, "path_index": identity["path_index"] + _INITIAL},
     )
-    until = torch.tensor([0.0, float(spread[0])], dtype=torch.float64)
+    known = float(clock_times[0]) ** 2 / float(process.rho(times[0]))
+    until = torch.tensor([0.0, float(spread[0]) if start is None else known], dtype=torch.float64)
     z = initial.on(until).draw(0, 1, ["W"])["W"][0]
     if start is not None:
         z = z + float(clock_times[0]) * _checked_start(start, shape).to(z)
@@ -251,7 +265,7 @@ def _draw(
             final = clock.to_state(last, z)
     states = [clock.to_state(float(r), z) for r, z in zip(solution.t, solution.y)]
     kept = times if save_at is None else times[-1:]
-    plan = Plan(process, prediction, tableau, times, eta, tuple(corrections), driver)
+    plan = Plan(process, prediction, tableau, times, eta, variance, tuple(corrections), driver)
     return Trajectory(kept, torch.stack(states), final, clock.evaluations, plan)
 
 

@@ -69,7 +69,7 @@ def transition_log_probabilities(model: Model, run: Trajectory) -> Tensor:
         rest, variance = _rest(asking)
         variance = variance * float(widths[n])
         while asking.step == n:
-            asking.answer(clock.x0(asking.time, asking.state))
+            asking.answer(clock.drift(asking.time, asking.state))
         # What the model makes of the same noise misses the state by this much.
         residual = (rest + (after - asking.y)).flatten(1)
         asking.put(after)
