@@ -428,7 +428,7 @@ class MemoryTables:
         self.ratios = ratios
         self._tables: dict[tuple[int, int], MemoryWeights] = {}
         self._products: dict[tuple[Forest, int, int], Window] = {}
-        self._residuals: dict[tuple[Forest, int], Any] = {}
+        self._residuals: dict[tuple[Forest, int, int], Any] = {}
         self._windows: dict[Tree, int] = {}
 
     def weights(self, channels: int, window: int) -> MemoryWeights:
@@ -452,22 +452,26 @@ class MemoryTables:
                 self._windows[tree] = found
                 return found
 
-    def difference(self, tree: Tree, channels: int) -> Window:
-        """Weight minus integral."""
-        window = self.window(tree, channels)
+    def difference(self, tree: Tree, channels: int, window: int = 1) -> Window:
+        """Weight minus integral, over a window of steps or as many as the tree needs."""
+        window = max(window, self.window(tree, channels))
         weights = self.weights(channels, window)
         exact = exact_over(tree, window, window, self.tableau.calculus, self.ratios)
         return weights.output(tree) - exact.converted(weights.number)
 
-    def mean_residual(self, forest: Forest, channels: int) -> Any:
-        """E prod Phi - E prod phi over the longest window among the trees."""
-        key = (forest, channels)
+    def mean_residual(self, forest: Forest, channels: int, window: int = 1) -> Any:
+        """E prod Phi - E prod phi over a window, or the longest among the trees.
+
+        Where the mean of a tree of lower order is wrong by itself, and right only together with others,
+        it depends on the window; so the forests of one condition have to be given the same.
+        """
+        window = max(window, *(self.window(tree, channels) for tree in forest))
+        key = (forest, channels, window)
         if key not in self._residuals:
-            self._residuals[key] = self._residual(forest, channels)
+            self._residuals[key] = self._residual(forest, channels, window)
         return self._residuals[key]
 
-    def _residual(self, forest: Forest, channels: int) -> Any:
-        window = max(self.window(tree, channels) for tree in forest)
+    def _residual(self, forest: Forest, channels: int, window: int) -> Any:
         weights = self.weights(channels, window)
         exact = Window({((),) * window: Fraction(1)}, self.tableau.calculus, (0,) * window)
         for tree in forest:

@@ -387,12 +387,21 @@ class Prover:
                                 "converge to the solution, or only by cancellation between trees"
                             )
 
-    def difference(self, tree: Tree, channels: int, surplus: int = 0) -> Functional | Window:
+    def window(self, combination: Combination, channels: int) -> int:
+        """How many steps a condition spans; its forests must be taken over the same ones."""
+        trees = {tree for forest, _ in combination.terms for tree in forest}
+        return (
+            max((self.memory.window(t, channels) for t in trees), default=1) if self.memory else 1
+        )
+
+    def difference(
+        self, tree: Tree, channels: int, surplus: int = 0, window: int = 1
+    ) -> Functional | Window:
         """Weight minus integral of a tree, in words; with a surplus power of sqrt(h), the weight's
         alone.
         """
         if self.memory is not None:
-            return self.memory.difference(tree, channels).of_surplus(surplus)
+            return self.memory.difference(tree, channels, window).of_surplus(surplus)
         weights, algebra = self.weights(channels), self.algebra(channels)
         weight = algebra.of_excess(weights.output(tree), surplus)
         numerical = algebra.functional(weight, self.calculus, tree.halves)
@@ -401,12 +410,14 @@ class Prover:
         exact = exact_weight(tree, self.calculus)
         return numerical - exact.converted(self.number)
 
-    def mean_residual(self, forest: Forest, channels: int, surplus: int = 0) -> Any:
+    def mean_residual(
+        self, forest: Forest, channels: int, surplus: int = 0, window: int = 1
+    ) -> Any:
         """E prod Phi - E prod phi, in the domain of the entries; the latter only without a
         surplus.
         """
         if self.memory is not None:
-            return of_surplus(self.memory.mean_residual(forest, channels), surplus)
+            return of_surplus(self.memory.mean_residual(forest, channels, window), surplus)
         weights, algebra = self.weights(channels), self.algebra(channels)
         exact = self.domain.zero
         if not surplus:
@@ -438,9 +449,9 @@ class Prover:
         """Conditions on means that fail at an order ("mean": trees, "weak": forests)."""
         for combination, surplus in self.levels(order, kind == "mean", True):
             for channels in self.numbers_of_channels(combination):
-                total = self.domain.zero
+                total, window = self.domain.zero, self.window(combination, channels)
                 for forest, weight in combination.terms:
-                    value = self.mean_residual(forest, channels, surplus)
+                    value = self.mean_residual(forest, channels, surplus, window)
                     if value:
                         total = total + (value if weight == 1 else value * self.number(weight))
                 if total:
@@ -453,8 +464,9 @@ class Prover:
         for combination, surplus in self.levels(order, True, False):
             for channels in self.numbers_of_channels(combination):
                 total: Any = None
+                window = self.window(combination, channels)
                 for forest, weight in combination.terms:
-                    part = self.difference(forest[0], channels, surplus)
+                    part = self.difference(forest[0], channels, surplus, window)
                     if part:
                         part = part if weight == 1 else part.scaled(self.number(weight))
                         total = part if total is None else total + part

@@ -1,6 +1,7 @@
 """The methods of the literature and ours, one file a family; together they are `catalogue`."""
 
 from tableaux.families import (  # noqa: F401  (each import enters its methods)
+    adams,
     burrage,
     commutative,
     debrabant,

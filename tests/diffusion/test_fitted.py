@@ -35,7 +35,7 @@ def law(method, data, variance, times, eta=1.0):
 TIMES = VP().t_of_lambda(torch.tensor([-4.0, -1.0, 0.5, 2.0, 3.0], dtype=torch.float64))
 
 
-@pytest.mark.parametrize("name", ["EM", "SRA1", "OneStage", "TwoStep"])
+@pytest.mark.parametrize("name", ["EM", "SRA1", "OneStage", "TwoStep", "NoiseAdams"])
 def test_gaussian_data_of_that_variance_are_exact_in_four_steps_of_any_method(name):
     got, mean = law(name, GaussianMixture([1.0], [[0.3]], 0.7), 0.7, TIMES)
     alpha, sigma = VP().alpha(TIMES[-1]), VP().sigma(TIMES[-1])
@@ -92,7 +92,7 @@ def test_known_data_are_where_they_belong_at_the_first_time():
 def test_single_precision_loses_nothing_at_the_clocks_end():
     # Near 1/s^2 the clock's own rounding is large in rho; the state does not feel it.
     data = GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], 0.01)
-    path = {"method": "OneStageStored", "nfe": 40, "variance": 1.01, "seed": 2, "prediction": "x0"}
+    path = {"method": "NoiseAdams", "nfe": 40, "variance": 1.01, "seed": 2, "prediction": "x0"}
 
     def draw(dtype):
         return sample(data.model(VP(), "x0"), (300, 1), dtype=dtype, **path).double()
@@ -105,6 +105,9 @@ def test_single_precision_loses_nothing_at_the_clocks_end():
 def test_a_variance_that_is_none_is_refused(variance):
     with pytest.raises(ValueError, match="must be that of the data"):
         NoiseClock(lambda x, t: x, VP(), "x0", variance=variance)
+
+
+# ------------------------------------------------------------------ the method made for it
 
 
 def gaussian_error(name, steps):
@@ -125,13 +128,13 @@ def gaussian_error(name, steps):
     return abs(got - (0.5 * alpha**2 + sigma**2))
 
 
-@pytest.mark.parametrize(("name", "order"), [("EM", 1), ("OneStageStored", 2), ("OneStage", 3)])
+@pytest.mark.parametrize(("name", "order"), [("EM", 1), ("NoiseAdams", 2), ("OneStage", 3)])
 def test_orders_are_those_of_the_plain_clock_where_the_variance_is_wrong(name, order):
     coarse, fine = (gaussian_error(name, n) for n in (40, 80))
     assert math.log2(coarse / fine) == pytest.approx(order, abs=0.2)
 
 
-def test_a_fitted_clock_is_far_ahead_of_the_plain_one_at_twelve_evaluations():
+def test_noise_adams_is_far_ahead_of_the_usual_sampler_at_twelve_evaluations():
     # Sampling noise of W1 with 4000 samples is about 0.02.
     data = GaussianMixture([0.25] * 4, [[-3.0], [-1.0], [0.5], [2.5]], [0.04, 0.25, 0.01, 0.09])
     true = data.sample(4000, seed=1)
@@ -143,8 +146,8 @@ def test_a_fitted_clock_is_far_ahead_of_the_plain_one_at_twelve_evaluations():
         )  # fmt: skip
         return w1(x, true)
 
-    assert distance("OneStageStored", float(data.covariance())) < 0.08
-    assert distance("OneStageStored", 0.0) > 0.15
+    assert distance("NoiseAdams", float(data.covariance())) < 0.08
+    assert distance("TwoStep", 0.0) > 0.08
     assert distance("EM", 0.0) > 0.3
 
 
