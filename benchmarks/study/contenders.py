@@ -1,0 +1,116 @@
+"""Who is compared, and how each draws samples with a number of evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.study import schedulers
+from benchmarks.study.problems import Denoiser
+from diffusion import Process, sample
+
+#: (denoiser, process, shape, variance, nfe, seed) -> samples
+Draw = Callable[[Denoiser, Process, tuple[int, ...], float, int, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A sampler as the tables name it.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"ours", "published", "flow", "diffusers", "diffusers flow"}
+        "flow" has no noise in its steps, and is no rival of the stochastic ones: shown, not ranked.
+    draw : callable
+    method, fitted, eta
+        For those of the catalogue, how `diffusion.sample` is called.
+    """
+
+    name: str
+    kind: str
+    draw: Draw
+    method: str = ""
+    fitted: bool = False
+    eta: float = 1.0
+    grid: str = "uniform_lambda"
+
+    @property
+    def stochastic(self) -> bool:
+        return "flow" not in self.kind
+
+
+#: (method, fitted to the data's variance) of our samplers.
+OURS = (
+    ("NoiseAdams", True),
+    ("OneStageStored", True),
+    ("OneStage", True),
+    ("TwoStep", False),
+)
+PUBLISHED = (
+    "EM",
+    "DPMSolver2M",
+    "DPMSolver2MHeun",
+    "DPMSolver3M",
+    "DPMSolver2S",
+    "RES2S",
+    "RES3S",
+    "SASolver",
+    "ERSDE2",
+    "ERSDE3",
+    "AB2",
+    "AcceleratedDDPM",
+    "ScoreDifference",
+    "Overshoot",
+    "SRA1",
+)
+FLOW = ("DPMSolver2M", "UniPC2", "HeunEDM")
+
+
+def contenders(grid: str = "uniform_lambda") -> list[Contender]:
+    """Ours, the published ones, and those of diffusers if it is installed."""
+    found = [
+        _of_catalogue(
+            f"**{name}**" + (", fitted" if fitted else ""), "ours", name, fitted, 1.0, grid
+        )
+        for name, fitted in OURS
+    ]
+    found += [_of_catalogue(name, "published", name, False, 1.0, grid) for name in PUBLISHED]
+    found += [_of_catalogue(f"{name}, flow", "flow", name, False, 0.0, grid) for name in FLOW]
+    if grid == "uniform_lambda":
+        found += [
+            Contender(f"diffusers {name}", "diffusers flow" if flow else "diffusers", draw)
+            for name, flow, draw in schedulers.available()
+        ]
+    return found
+
+
+def _of_catalogue(
+    label: str, kind: str, method: str, fitted: bool, eta: float, grid: str
+) -> Contender:
+    def draw(
+        denoiser: Denoiser,
+        process: Process,
+        shape: tuple[int, ...],
+        variance: float,
+        nfe: int,
+        seed: int,
+    ) -> Tensor:
+        return sample(
+            denoiser,
+            shape,
+            process=process,
+            prediction="x0",
+            method=method,
+            nfe=nfe,
+            seed=seed,
+            eta=eta,
+            grid=grid,
+            variance=variance if fitted else 0.0,
+            dtype=torch.float32,
+        )
+
+    return Contender(label, kind, draw, method, fitted, eta, grid)

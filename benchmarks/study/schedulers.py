@@ -1,0 +1,194 @@
+"""The schedulers of diffusers, fed a denoiser at exactly the noise level that they mean.
+
+A pipeline rounds that level to one of 1000 training times; here it is given as it is, so that what is
+compared is the method alone.  The grid is uniform in lambda over the range that our own samplers
+use, or the scheduler's default where it has no such option.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.study.problems import Denoiser
+from diffusion import Process
+
+Draw = Callable[[Denoiser, Process, tuple[int, ...], float, int, int], Tensor]
+
+
+def available() -> list[tuple[str, bool, Draw]]:
+    """(name, whether it is free of noise, how it draws); none if diffusers is not installed."""
+    try:
+        import diffusers
+    except ImportError:
+        return []
+    return [
+        ("DDPM", False, _ddpm(diffusers)),
+        ("DPMSolverMultistep sde", False, _multistep(diffusers, "sde-dpmsolver++", 2)),
+        ("DPMSolverSDE", False, _midpoint(diffusers)),
+        ("SASolver", False, _stochastic_adams(diffusers)),
+        ("EDM 2M sde", False, _edm(diffusers)),
+        ("DPMSolverMultistep ode", True, _multistep(diffusers, "dpmsolver++", 2)),
+    ]
+
+
+def _denoised(
+    denoiser: Denoiser, process: Process, x: Tensor, level: float
+) -> tuple[Tensor, float]:
+    """x0hat and sigma of a variance-preserving x at sigma/alpha = level.
+
+    The discrete schedule begins 3 % above the noisiest level of the continuous one, and is held to it.
+    """
+    highest = math.exp(-float(process.lambda_(process.T)) - 1e-9)
+    t = process.t_of_lambda(-math.log(min(level, highest)))
+    sigma = level / math.sqrt(1 + level**2)
+    return denoiser(x, t.to(x).expand(len(x))), sigma
+
+
+def _epsilon(denoiser: Denoiser, process: Process, x: Tensor, level: float) -> Tensor:
+    x0, sigma = _denoised(denoiser, process, x, level)
+    return (x - math.sqrt(1 - sigma**2) * x0) / sigma
+
+
+def _noise(shape: tuple[int, ...], seed: int) -> tuple[torch.Generator, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return generator, torch.randn(shape, generator=generator)
+
+
+def _ddpm(diffusers: Any) -> Draw:
+    def draw(
+        denoiser: Denoiser,
+        process: Process,
+        shape: tuple[int, ...],
+        variance: float,
+        nfe: int,
+        seed: int,
+    ) -> Tensor:
+        scheduler = diffusers.DDPMScheduler(timestep_spacing="trailing", clip_sample=False)
+        scheduler.set_timesteps(nfe)
+        generator, x = _noise(shape, seed)
+        for t in scheduler.timesteps:
+            share = float(scheduler.alphas_cumprod[t])
+            output = _epsilon(denoiser, process, x, math.sqrt((1 - share) / share))
+            x = scheduler.step(output, t, x, generator=generator).prev_sample
+        return x
+
+    return draw
+
+
+def _multistep(diffusers: Any, algorithm: str, order: int) -> Draw:
+    def draw(
+        denoiser: Denoiser,
+        process: Process,
+        shape: tuple[int, ...],
+        variance: float,
+        nfe: int,
+        seed: int,
+    ) -> Tensor:
+        scheduler = diffusers.DPMSolverMultistepScheduler(
+            algorithm_type=algorithm, solver_order=order, use_lu_lambdas=True
+        )
+        return _run(scheduler, denoiser, process, shape, nfe, seed)
+
+    return draw
+
+
+def _stochastic_adams(diffusers: Any) -> Draw:
+    def draw(
+        denoiser: Denoiser,
+        process: Process,
+        shape: tuple[int, ...],
+        variance: float,
+        nfe: int,
+        seed: int,
+    ) -> Tensor:
+        scheduler = diffusers.SASolverScheduler(
+            use_exponential_sigmas=True, tau_func=lambda t: 1.0, lower_order_final=True
+        )
+        return _run(scheduler, denoiser, process, shape, nfe, seed)
+
+    return draw
+
+
+def _run(
+    scheduler: Any,
+    denoiser: Denoiser,
+    process: Process,
+    shape: tuple[int, ...],
+    nfe: int,
+    seed: int,
+) -> Tensor:
+    scheduler.set_timesteps(nfe)
+    generator, x = _noise(shape, seed)
+    for i, t in enumerate(scheduler.timesteps):
+        output = _epsilon(denoiser, process, x, float(scheduler.sigmas[i]))
+        x = scheduler.step(output, t, x, generator=generator).prev_sample
+    return x
+
+
+def _midpoint(diffusers: Any) -> Draw:
+    """Two evaluations a step but the last; its noise comes from a tree with a seed of its own."""
+
+    def draw(
+        denoiser: Denoiser,
+        process: Process,
+        shape: tuple[int, ...],
+        variance: float,
+        nfe: int,
+        seed: int,
+    ) -> Tensor:
+        scheduler = diffusers.DPMSolverSDEScheduler(
+            beta_start=1e-4,
+            beta_end=0.02,
+            beta_schedule="linear",
+            use_exponential_sigmas=True,
+            noise_sampler_seed=seed,
+        )
+        scheduler.set_timesteps((nfe + 1) // 2)
+        logs = torch.log(((1 - scheduler.alphas_cumprod) / scheduler.alphas_cumprod) ** 0.5)
+        _, x = _noise(shape, seed)
+        x = x * scheduler.init_noise_sigma
+        for t in scheduler.timesteps:
+            low = min(int(t), len(logs) - 2)
+            part = float(t) - low
+            level = math.exp((1 - part) * float(logs[low]) + part * float(logs[low + 1]))
+            scaled = scheduler.scale_model_input(x, t)
+            x = scheduler.step(_epsilon(denoiser, process, scaled, level), t, x).prev_sample
+        return x
+
+    return draw
+
+
+def _edm(diffusers: Any) -> Draw:
+    def draw(
+        denoiser: Denoiser,
+        process: Process,
+        shape: tuple[int, ...],
+        variance: float,
+        nfe: int,
+        seed: int,
+    ) -> Tensor:
+        scheduler = diffusers.EDMDPMSolverMultistepScheduler(
+            sigma_min=0.01,
+            sigma_max=math.exp(-float(process.lambda_(process.T))),
+            sigma_schedule="exponential",
+            algorithm_type="sde-dpmsolver++",
+        )
+        scheduler.set_timesteps(nfe)
+        generator, x = _noise(shape, seed)
+        x = x * scheduler.init_noise_sigma
+        for i, t in enumerate(scheduler.timesteps):
+            level = float(scheduler.sigmas[i])
+            x0, _ = _denoised(denoiser, process, x / math.sqrt(1 + level**2), level)
+            # What a preconditioned network would return, for the scheduler to undo.
+            zero = torch.zeros_like(x)
+            skip = scheduler.precondition_outputs(x, zero, scheduler.sigmas[i])
+            gain = scheduler.precondition_outputs(zero, torch.ones_like(x), scheduler.sigmas[i])
+            x = scheduler.step((x0 - skip) / gain, t, x, generator=generator).prev_sample
+        return x
+
+    return draw
