@@ -327,7 +327,7 @@ def neuron(
         SemilinearSDE(rates, reaction, _noise(strength), noise="additive"),
         torch.cat((modes.of(v), modes.of(w))),
         60.0,
-        "FitzHugh, Biophys. J. 1 (1961) 445-466; with noise: Tuckwell, Physica D 237 (2008)",
+        "FitzHugh, Biophys. J. 1 (1961) 445-466; with noise: Tuckwell, Neural Comput. 20 (2008)",
         modes,
     )
 

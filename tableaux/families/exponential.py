@@ -132,8 +132,8 @@ def etd_w2f1(name: str) -> Tableau:
         X+  = phi_0 X + h (phi_1 - phi_2) N + h phi_2 N(H) + phi_0(z/2) sum_k xi_k g_k(G_k).
 
     The noise enters in the middle of the step: (phi_0(z/2))^2 = phi_0(z) is the mean over the step of
-    (e^{(h-u)L})^2 up to second order, so that its variance is right.  Komori, Cohen and Burrage do
-    the same to a method of three-point variables that takes more evaluations.
+    (e^{(h-u)L})^2 up to second order, so that its variance is right.  Komori, Cohen and Burrage
+    start from another method of weak order 2.
     """
     return Tableau(
         name,
