@@ -15,8 +15,8 @@ Stages of earlier steps have places too, before the step.  So the cumulants say:
 - the predicted drift F extrapolates stored values to the place c/2 (mean);
 - and ``c = k - 1/2 + sqrt(6)/6`` for equal steps (covariance, to second order in f).
 
-With the first two alone, the least noise is ``c = k^2``, xi = k W.  That is what is here: with the third,
-the weak order is 3, but the error at few evaluations larger, and the entries are nested roots.
+With the first two alone, the least noise is ``c = k^2``, xi = k W.  That is what is here: with the third
+as well, the error at few evaluations is larger, the entries are nested roots, and order 3 is not proved.
 """
 
 from __future__ import annotations
