@@ -19,6 +19,8 @@ from diffusion.metrics import (
     frechet_distance,
     gaussian_kl,
     gaussian_w2,
+    grid_kl,
+    mmd,
     sliced_w2,
     total_variation,
     w1,
@@ -180,3 +182,41 @@ def test_wrong_sets_are_refused() -> None:
         total_variation(torch.ones(3), torch.ones(3))
     with pytest.raises(ValueError, match="increasing"):
         bin_masses(x, torch.tensor([1.0, 0.0]))
+
+
+def test_kl_on_a_grid_is_the_sum_over_bins_and_what_is_outside_of_them() -> None:
+    p, q = torch.tensor([0.5, 0.3]), torch.tensor([0.25, 0.25])
+    expected = 0.5 * math.log(2) + 0.3 * math.log(1.2) + 0.2 * math.log(0.4)
+    assert grid_kl(p, q) == pytest.approx(expected, abs=1e-7)
+    assert grid_kl(p, p) == pytest.approx(0.0, abs=1e-7)
+    assert grid_kl(p, torch.tensor([1.0, 0.0])) == math.inf
+    assert grid_kl(torch.tensor([1.0, 0.0]), p) == pytest.approx(math.log(2), abs=1e-7)
+
+
+def test_the_maximum_mean_discrepancy_is_that_of_its_sums_over_pairs() -> None:
+    x, y = normals(0, 7, 2), normals(1, 5, 2) + 0.5
+
+    def kernel(a: Tensor, b: Tensor) -> float:
+        return math.exp(-float((a - b).square().sum()) / (2 * 0.7**2))
+
+    def mean(pairs: list[tuple[Tensor, Tensor]]) -> float:
+        return sum(kernel(a, b) for a, b in pairs) / len(pairs)
+
+    own = [[(s[i], s[j]) for i in range(len(s)) for j in range(len(s)) if i != j] for s in (x, y)]
+    expected = mean(own[0]) + mean(own[1]) - 2 * mean([(a, b) for a in x for b in y])
+    assert mmd(x, y, bandwidth=0.7) == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(ValueError, match="bandwidth = 0 must be positive"):
+        mmd(x, y, bandwidth=0)
+
+
+def test_responsibilities_are_bayes_rule() -> None:
+    data = GaussianMixture([0.3, 0.7], [[-1.0], [2.0]], [0.25, 0.5])
+    x = torch.tensor([[0.2], [1.5]], dtype=torch.float64)
+    joint = torch.stack(
+        [
+            w * torch.exp(-((x[:, 0] - m) ** 2) / (2 * v)) / math.sqrt(v)
+            for w, m, v in ((0.3, -1.0, 0.25), (0.7, 2.0, 0.5))
+        ],
+        dim=1,
+    )
+    torch.testing.assert_close(data.responsibilities(x), joint / joint.sum(1, keepdim=True))
