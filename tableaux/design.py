@@ -54,7 +54,7 @@ def entry_conditions(
         those in `tableaux.order`.
     """
     name = family.noise if noise is None else noise
-    prover = Prover(family, name, autonomous=autonomous, channels=channels, ratios=ratios)
+    prover = Prover(family, name, autonomous=autonomous, channels=channels, ratios=tuple(ratios))
     found: dict[sympy.Expr, None] = {}
 
     def note(residual: sympy.Expr) -> None:

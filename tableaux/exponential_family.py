@@ -53,9 +53,11 @@ def exponential_family(
     --------
     >>> print(exponential_family([0, "1/2"], phis=[1], noise="none"))
     exponential family: Ito, none noise
-      drift: drift, once; c = 0, 1/2
-      drift <- drift * h:  [0, 0; a21_1*phi_1(z/2), 0]
-      X+ <- drift * h:  b1_1*phi_1(z), b2_1*phi_1(z)
+      drift: drift, once; c = 0  1/2
+      drift <- drift * h
+                         0  0
+          a21_1*phi_1(z/2)  0
+      X+ <- drift * h:  b1_1*phi_1(z)  b2_1*phi_1(z)
     """
     if noise not in ("additive", "none"):
         raise TableauError(unknown("noise of an exponential family", noise, ("additive", "none")))

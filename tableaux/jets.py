@@ -87,7 +87,7 @@ class Jets:
     >>> jets = Jets()
     >>> root = jets.from_sympy(sympy.sqrt(12) + RELATIVE_STEP)
     >>> jets.to_sympy(root * root)
-    w**2 + 4*sqrt(3)*w + 12
+    h_t**2 + 4*sqrt(3)*h_t + 12
     """
 
     zero = Jet({})
@@ -111,7 +111,7 @@ class Jets:
             square = root**2
             degree = sympy.degree(power, RELATIVE_STEP) if power != 1 else 0
             if not (number.is_Rational and square.is_Rational and square > 0):
-                raise TableauError(f"{entry} is no polynomial in w with square roots")
+                raise TableauError(f"{entry} is no polynomial in h_t with square roots")
             # sqrt(p/q) = sqrt(p q)/q, less the squares in p q
             whole, rest = sympy.sqrt(square.p * square.q).as_coeff_Mul()
             key = (int(degree), int(rest**2))

@@ -1,7 +1,7 @@
 r"""Entries that depend on the size of a step relative to the time at which it begins.
 
 In a clock with a natural origin, such as the noise clock of a reverse diffusion, published methods take
-their steps in logarithmic time.  The step of log t is a function of ``w = h / t_n`` alone,
+their steps in logarithmic time.  The step of log t is a function of ``w = h / t_n`` alone (`h_t` in entries),
 ``log(t_(n+1)/t_n) = log(1 + w)``, and that of the step before one of w and the step ratio,
 ``log(t_n/t_(n-1)) = -log(1 - w/r)``.  So w in an entry says all that such a method needs to know.
 
@@ -34,7 +34,7 @@ def log_step(back: int = 0) -> Any:
     Examples
     --------
     >>> [log_step(back) for back in range(2)]
-    [log(w + 1), -log(1 - w/r)]
+    [log(h_t + 1), -log(-h_t/r + 1)]
     """
     if back > len(STEP_RATIOS):
         raise TableauError(f"entries know of {len(STEP_RATIOS)} earlier steps, not of {back}")
@@ -66,7 +66,7 @@ def in_step(entry: Any, back: int, ratios: tuple[Fraction, ...]) -> Any:
     Examples
     --------
     >>> in_step(log_step_ratio(), 0, (Fraction(1),)), in_step(RELATIVE_STEP, 1, (Fraction(4),))
-    (-5*w**3/12 + w**2/2 - w + 1, w**3/64 + w**2/16 + w/4)
+    (-5*h_t**3/12 + h_t**2/2 - h_t + 1, h_t**3/64 + h_t**2/16 + h_t/4)
     """
     known = [sympy.Rational(r.numerator, r.denominator) for r in ratios]
 

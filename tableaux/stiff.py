@@ -88,7 +88,7 @@ def stiff_conditions(family: Tableau, p: int) -> tuple[sympy.Expr, ...]:
     --------
     >>> from tableaux import exponential_family
     >>> stiff_conditions(exponential_family(["0"], noise="none"), 1)
-    (b1_1 - 1, b1_2)
+    (1 - b1_1, -b1_2)
     """
     if not 1 <= p <= _HIGHEST:
         raise TableauError(f"stiff order {p}: there are conditions for 1 to {_HIGHEST}")

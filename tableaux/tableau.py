@@ -58,7 +58,7 @@ CLAIM_CLASSES = (*NOISE_CLASSES, *ADDITIVE_CLASSES)
 #: remembered, r_2 = h_(n-1) / h_(n-2) where two are, r_3 where three are.
 STEP_RATIOS = sympy.symbols("r r_2 r_3")
 #: h_n / t_n, for methods in a clock with a natural origin: see `tableaux.relative`.
-RELATIVE_STEP = sympy.Symbol("w")
+RELATIVE_STEP = sympy.Symbol("h_t")
 #: What an entry may depend on without being that of a family.
 STEP_SYMBOLS = frozenset({*STEP_RATIOS, RELATIVE_STEP})
 

@@ -286,7 +286,7 @@ class Prover:
         self.domain = entry_domain(tableau)
         if self.memory is not None and not homogeneous(tableau):
             raise TableauError(
-                f"tableau {tableau.name!r}: with memory or with w in entries, labels must scale as "
+                f"tableau {tableau.name!r}: with memory or with h_t in entries, labels must scale as "
                 "h for drift and sqrt(h) for diffusion values"
             )
         self.limit = {"scalar": 1, "none": 0}.get(noise, channels)

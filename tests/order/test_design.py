@@ -287,7 +287,7 @@ def test_extrapolating_the_stored_stage_leaves_a_family_for_every_step_ratio(
             Output("noise", "I_k", (1,)),
         ),
     )
-    assert entry_conditions(family, "weak", Fraction(2), "martingale", ratios=[ratio]) == ()
+    assert entry_conditions(family, "weak", Fraction(2), "martingale", ratios=(ratio,)) == ()
     member = family.substitute({"b": "2/3", "r": ratio}, name="TwoStep")
     catalogued = catalogue["TwoStep"].substitute({"r": ratio})
     assert set(member.couplings) == set(catalogued.couplings)
@@ -299,4 +299,4 @@ def test_the_two_step_method_has_a_smaller_weak_error_than_the_stored_stage() ->
         principal_norm(catalogue[name], "weak", noise="martingale")
         for name in ("TwoStep", "OneStageStored")
     ]
-    assert norms[0] < 0.73 * norms[1]
+    assert norms[0] < 0.74 * norms[1]

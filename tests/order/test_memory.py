@@ -200,10 +200,10 @@ def relative(weight: str, first: str = "") -> Tableau:
     ("weight", "without", "weak"),
     [
         ("1/2", 2, 2),
-        ("1/2 + w/6", 2, 2),  # a change of order h, where orders 3 leave none
-        ("w/log(1 + w) - 1/2 - w/2", 2, 2),  # = 1/2 - w^2/12 + ...
-        ("1/3 + w/6", 1, 1),
-        ("1/(2 + w)", 2, 2),
+        ("1/2 + h_t/6", 2, 2),  # a change of order h, where orders 3 leave none
+        ("h_t/log(1 + h_t) - 1/2 - h_t/2", 2, 2),  # = 1/2 - w^2/12 + ...
+        ("1/3 + h_t/6", 1, 1),
+        ("1/(2 + h_t)", 2, 2),
     ],
 )
 def test_a_power_of_the_relative_step_counts_as_one_of_the_step(
@@ -215,13 +215,13 @@ def test_a_power_of_the_relative_step_counts_as_one_of_the_step(
 
 
 def test_weights_whose_sum_is_one_but_for_the_relative_step_have_order_one() -> None:
-    report = order(relative("1/2", "1/2 + w"), noise="martingale")
+    report = order(relative("1/2", "1/2 + h_t"), noise="martingale")
     assert (report.deterministic, report.by_noise["martingale"].weak) == (1, 1)
 
 
 def test_an_entry_with_a_pole_at_small_steps_has_no_order() -> None:
-    with pytest.raises(TableauError, match="no Taylor series at w = 0"):
-        order(relative("1/log(1 + w)"))
+    with pytest.raises(TableauError, match="no Taylor series at h_t = 0"):
+        order(relative("1/log(1 + h_t)"))
 
 
 def test_taylor_polynomials_are_those_of_sympy() -> None:

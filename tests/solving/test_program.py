@@ -134,7 +134,7 @@ def tableaux_with_memory(draw):
     ]
     couplings, outputs = [], []
     for block in remembered:
-        symbols = ["w", "w**2", "r", "r_2", "r_3"][: 2 + block.lag]
+        symbols = ["h_t", "h_t**2", "r", "r_2", "r_3"][: 2 + block.lag]
         weight = st.one_of(WEIGHT, st.sampled_from(symbols).map(lambda s: f"{s}/8"))
         targets = [b for b in now.blocks if block.replication != "pair" and draw(st.booleans())]
         couplings += [coupling(draw, target, block, weight) for target in targets]
@@ -184,7 +184,7 @@ def symbols_at(grid, n):
     """What the symbols of a tableau stand for in step n of a grid."""
     h = [grid[i + 1] - grid[i] for i in range(n, -1, -1)]
     ratios = {name: h[i] / h[i + 1] for i, name in enumerate(("r", "r_2", "r_3")[:n])}
-    return {"w": h[0] / grid[n], **ratios}
+    return {"h_t": h[0] / grid[n], **ratios}
 
 
 @given(general_tableaux())

@@ -54,10 +54,10 @@ def test_any_split_of_a_batch_reproduces_the_whole_bit_for_bit(name, dtype):
     sde, y0 = problem_for(name, dtype), start(6, dtype=dtype)
     path = "tree" if catalogue[name].primitives <= {"W", "H"} else "grid"
     options = {"method": name, "steps": 5, "seed": 11, "path": path}
-    whole = solve(sde, y0, [0.0, 1.0], **options)
+    times = [1.0, 2.0] if catalogue[name].relative else [0.0, 1.0]
+    whole = solve(sde, y0, times, **options)
     parts = [
-        solve(sde, y0[a:b], [0.0, 1.0], first_path=a, **options).y
-        for a, b in ((0, 1), (1, 4), (4, 6))
+        solve(sde, y0[a:b], times, first_path=a, **options).y for a, b in ((0, 1), (1, 4), (4, 6))
     ]
     assert torch.equal(torch.cat(parts, dim=1), whole.y)
 
@@ -243,9 +243,17 @@ def test_gradients_reach_the_start_the_parameters_and_the_times(name):
         torch.tensor([[0.3, -0.2], [0.5, 0.1]], dtype=torch.float64, requires_grad=True),
         torch.tensor(0.7, dtype=torch.float64, requires_grad=True),
         torch.tensor(0.4, dtype=torch.float64, requires_grad=True),
-        torch.tensor([0.1, 0.9], dtype=torch.float64, requires_grad=True),
+        torch.tensor([0.1, 0.9], dtype=torch.float64, requires_grad=not tableau.relative),
     )
     assert torch.autograd.gradcheck(run, inputs)
+
+
+def test_gradients_in_times_are_refused_where_coefficients_depend_on_them():
+    sde = SDE(lambda t, y: -y, lambda t, y: 1.0, noise="additive")
+    times = torch.tensor([0.5, 0.7, 1.0], dtype=torch.float64, requires_grad=True)
+    for method, end in (("DPMSolver2S", 2), ("TwoStep", 3)):
+        with pytest.raises(ProblemError, match="has coefficients that depend on the steps"):
+            solve(sde, torch.ones(2, 1), times[:end], method=method)
 
 
 def test_gradients_reach_the_parameters_of_modules():

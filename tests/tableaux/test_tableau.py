@@ -243,7 +243,10 @@ def _remembering(lag, entry, start=None):
         (lambda: _remembering(2, "1", catalogue["EM"]), "remembers 2 steps, .* but there are 1"),
         (lambda: Block("old", "drift", (0,), lag=2), "a lag is given, but the block remembers"),
         (lambda: Block("old", "drift", (0,), remembers="drift", lag=0), "a number of steps from 1"),
-        (lambda: _em(outputs=(Output("drift", "h", ("phi_1(z)*w",)),)), "w, the step relative to"),
+        (
+            lambda: _em(outputs=(Output("drift", "h", ("phi_1(z)*h_t",)),)),
+            "h_t, the step relative to",
+        ),
     ],
 )
 def test_a_malformed_tableau_is_refused_naming_block_and_entry(make, message):
