@@ -71,7 +71,8 @@ def strong_cases() -> Iterator[object]:
                 continue
             if problem == "triple" and name not in ON_THREE_CHANNELS:
                 continue
-            marks = [pytest.mark.slow] if place else []
+            # The strong order is not what samplers of diffusion models are for.
+            marks = [pytest.mark.slow] if place or catalogue[name].relative else []
             yield pytest.param(name, problem, order, marks=marks, id=f"{name}-{problem}")
 
 
