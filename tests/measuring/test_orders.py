@@ -71,8 +71,9 @@ def strong_cases() -> Iterator[object]:
                 continue
             if problem == "triple" and name not in ON_THREE_CHANNELS:
                 continue
-            # The strong order is not what samplers of diffusion models are for.
-            marks = [pytest.mark.slow] if place or catalogue[name].relative else []
+            # Implicit methods take longest; and samplers of diffusion models are there for weak orders.
+            later = place or catalogue[name].relative or catalogue[name].implicit
+            marks = [pytest.mark.slow] if later else []
             yield pytest.param(name, problem, order, marks=marks, id=f"{name}-{problem}")
 
 
