@@ -43,7 +43,7 @@ FUSED = ("W", "H", "K", "theta", "xi", "sign", "eta", *STANDARD)
 #: on how many paths there are, or the last bits of a path would.
 SHORT, LONG = 4, 16
 
-
+#: Numbers the copies of `_own_copy`.
 _copies = itertools.count()
 
 #: About what an eager step costs, on a core of 2020: seconds a call, and seconds a number.

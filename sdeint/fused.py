@@ -61,10 +61,10 @@ class FusedSteps:
         keys = run.path.fine_path if isinstance(run.path, NestedPath) else run.path
         self.lanes = (keys._lanes.traceable(), keys._shared_lane.traceable())
         self.quarters = torch.arange(length // 4, device=run.path.device)
-        # Only the processor's loops are in C++: those of other devices have Python between kernels.
-        self.loops = not self.every and fused == names and run.path.device.type == "cpu"
-        # Nor are transforms, whose numbers are complex.
-        self.loops = self.loops and run.flow is None
+        # Only the processor's loops are in C++, where other devices have Python between kernels; and
+        # not those of transforms, whose numbers are complex.
+        in_cpp = run.path.device.type == "cpu" and run.flow is None
+        self.loops = in_cpp and not self.every and fused == names
         self.one_axis = y0.ndim - run.sde.event_dims == 1 and len(y0) > 1
 
     def advance(

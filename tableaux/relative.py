@@ -12,8 +12,6 @@ each k have to satisfy conditions of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -94,17 +92,4 @@ def in_last_step(tableau: Tableau, ratios: tuple[Fraction, ...]) -> Tableau:
         tableau = tableau.substitute(values)
     if RELATIVE_STEP not in tableau.free_symbols:
         return tableau
-    return _mapped(tableau, lambda entry: in_step(entry, 0, ratios))
-
-
-def _mapped(tableau: Tableau, change: Callable[[Any], Any]) -> Tableau:
-    return replace(
-        tableau,
-        blocks=tuple(replace(b, nodes=tuple(map(change, b.nodes))) for b in tableau.blocks),
-        couplings=tuple(
-            replace(c, matrix=tuple(tuple(map(change, row)) for row in c.matrix))
-            for c in tableau.couplings
-        ),
-        outputs=tuple(replace(o, weights=tuple(map(change, o.weights))) for o in tableau.outputs),
-        embedded=tuple(replace(o, weights=tuple(map(change, o.weights))) for o in tableau.embedded),
-    )
+    return tableau.mapped(lambda entry: in_step(entry, 0, ratios))

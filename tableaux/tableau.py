@@ -15,7 +15,7 @@ engine and the order theory both read the same object.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -355,8 +355,21 @@ class Tableau(PrintedForms):
                 + unknown("free symbol", str(min(strangers, key=str)), map(str, self.free_symbols))
             )
 
+        return self.mapped(lambda entry: sympy.expand(entry.subs(table)), **changes)
+
+    def mapped(self, change: Callable[[sympy.Expr], Any], **changes: Any) -> Tableau:
+        """The tableau with a function of each node, of each entry and of each weight in its place.
+
+        Parameters
+        ----------
+        change : callable
+            From an exact entry to another.
+        **changes
+            Other attributes to set, such as ``name``.
+        """
+
         def put(entries: Iterable[sympy.Expr]) -> Vector:
-            return tuple(sympy.expand(e.subs(table)) for e in entries)
+            return tuple(map(change, entries))
 
         def put_outputs(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
             return tuple(replace(o, weights=put(o.weights)) for o in outputs)

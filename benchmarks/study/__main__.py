@@ -78,14 +78,11 @@ class Study:
         found: dict[str, dict[int, float]] = {}
         others: dict[str, dict[str, float]] = {}
         middle = _middle(self.sizes.budgets)
-        shape = (self.items(problem), problem.data.d)
         for contender in samplers:
             row = found.setdefault(contender.name, {})
             for nfe in self.sizes.budgets:
                 try:
-                    x = contender.draw(
-                        problem.denoiser, problem.process, shape, problem.variance, nfe, _SEED
-                    )
+                    x = contender.draw(problem.request(self.items(problem), nfe, _SEED))
                 except ProblemError:
                     continue  # not even a step
                 row[nfe] = judge.distance(x)
@@ -128,10 +125,8 @@ class Study:
                 judge = Judge(problem.data, fine.double())
             floor, other_floor = judge.floor(self.items(problem))
             if problem not in problems:
-                again = _reference(samplers).draw(
-                    problem.denoiser, problem.process, tuple(judge.truth.shape), problem.variance,
-                    self.sizes.fine, 98,
-                )  # fmt: skip
+                fine_request = problem.request(len(judge.truth), self.sizes.fine, 98)
+                again = _reference(samplers).draw(fine_request)
                 floor = judge.distance(again)
             rows, others = self.run(problem, samplers, judge)
             self.count(problem.name, samplers, rows, floor)

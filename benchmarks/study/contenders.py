@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from benchmarks.study import schedulers
-from benchmarks.study.problems import Denoiser
-from diffusion import Process, sample
-
-#: (denoiser, process, shape, variance, nfe, seed) -> samples
-Draw = Callable[[Denoiser, Process, tuple[int, ...], float, int, int], Tensor]
+from benchmarks.study.requests import Draw, Request
+from diffusion import sample
 
 
 @dataclass(frozen=True)
@@ -91,25 +87,18 @@ def contenders(grid: str = "uniform_lambda") -> list[Contender]:
 def _of_catalogue(
     label: str, kind: str, method: str, fitted: bool, eta: float, grid: str
 ) -> Contender:
-    def draw(
-        denoiser: Denoiser,
-        process: Process,
-        shape: tuple[int, ...],
-        variance: float,
-        nfe: int,
-        seed: int,
-    ) -> Tensor:
+    def draw(request: Request) -> Tensor:
         return sample(
-            denoiser,
-            shape,
-            process=process,
+            request.denoiser,
+            request.shape,
+            process=request.process,
             prediction="x0",
             method=method,
-            nfe=nfe,
-            seed=seed,
+            nfe=request.nfe,
+            seed=request.seed,
             eta=eta,
             grid=grid,
-            variance=variance if fitted else 0.0,
+            variance=request.variance if fitted else 0.0,
             dtype=torch.float32,
         )
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.study.contenders import Contender
+from benchmarks.study.requests import Request
 from diffusion.digits import load_digits, load_digits_classifier, load_digits_model
 from diffusion.metrics import energy_distance, frechet_distance
 from diffusion.predictions import to_x0
@@ -48,7 +49,7 @@ class DigitsStudy:
         variance = float(train.images.var(0).mean())
         shape = (self.items, 1, 8, 8)
         with torch.no_grad():
-            return contender.draw(denoiser, model.process, shape, variance, nfe, seed)
+            return contender.draw(Request(denoiser, model.process, shape, variance, nfe, seed))
 
     def measures(self, x: Tensor) -> dict[str, float]:
         """Distances and checks."""

@@ -4,43 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from diffusion import VP, GaussianMixture, NoiseClock
 from diffusion.grids import time_grid
 from diffusion.sampling import steps_for
-from sdeint import GridPath, solve
+from sdeint import solve
+from sdeint.testing import Impulses
 
 __all__ = ["law_of", "laws"]
 
-_NAMES = ("W", "H")
+#: Of each noise variable, as a share of the step.
 _VARIANCE = {"W": 1.0, "H": 1.0 / 12.0}
-
-
-class Impulses(GridPath):
-    """Path 2 + i of the batch is struck by the i-th noise variable of the grid alone.
-
-    Paths 0 and 1 have none; so the gains of all noises are read from one run.
-    """
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-        super().__init__(0, (2 + len(_NAMES) * steps,), (1,), dtype=torch.float64)
-
-    def on(self, grid: Tensor) -> Any:
-        return self
-
-    def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
-        out = {}
-        for name in names:
-            unit = torch.zeros(self.steps, *self.batch, dtype=torch.float64)
-            offset = 2 + _NAMES.index(name) * self.steps
-            unit[torch.arange(self.steps), offset + torch.arange(self.steps)] = 1.0
-            out[name] = unit[first : first + count].unsqueeze(-1)
-        return out
 
 
 def law_of(method: str, nfe: int, variance: float, *, fitted: float = 0.0) -> float:
@@ -61,13 +37,13 @@ def law_of(method: str, nfe: int, variance: float, *, fitted: float = 0.0) -> fl
     times = time_grid("uniform_lambda", process, steps_for(method, nfe))
     clock = NoiseClock(data.model(process, "x0"), process, "x0", variance=fitted)
     grid = clock.of(times)
-    path = Impulses(len(times) - 1)
+    path = Impulses(len(times) - 1, tuple(_VARIANCE))
     z = torch.zeros(*path.batch, 1, dtype=torch.float64)
     z[1] = 1.0
     z = solve(clock.sde(1), z, grid, method=method, path=path, save_at="end", compile=False).y[-1]
     end = clock.x0(grid[-1], z)[:, 0]
     h = torch.diff(grid)
-    noises = torch.cat([grid[:1], *(_VARIANCE[name] * h for name in _NAMES)])
+    noises = torch.cat([grid[:1], *(share * h for share in _VARIANCE.values())])
     gains = end[1:] - end[0]
     return float((gains**2 * noises).sum())
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from benchmarks.study.requests import Denoiser, Request
 from diffusion import VP, GaussianMixture, Process
-
-#: (x, t) -> x0hat, with x (batch, *event) and t (batch,).
-Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +23,7 @@ class Problem:
     denoiser : callable (x, t) -> x0hat
     variance : float
         Of a coordinate of the data, on average.
+    process : Process
     """
 
     name: str
@@ -34,6 +32,11 @@ class Problem:
     denoiser: Denoiser
     variance: float
     process: Process
+
+    def request(self, items: int, nfe: int, seed: int) -> Request:
+        """What is asked of a contender."""
+        shape = (items, self.data.d)
+        return Request(self.denoiser, self.process, shape, self.variance, nfe, seed)
 
 
 def exact(name: str, what: str, data: GaussianMixture) -> Problem:

@@ -14,10 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.study.problems import Denoiser
-from diffusion import Process
-
-Draw = Callable[[Denoiser, Process, tuple[int, ...], float, int, int], Tensor]
+from benchmarks.study.requests import Draw, Request
 
 
 def available() -> list[tuple[str, bool, Draw]]:
@@ -36,159 +33,128 @@ def available() -> list[tuple[str, bool, Draw]]:
     ]
 
 
-def _denoised(
-    denoiser: Denoiser, process: Process, x: Tensor, level: float
-) -> tuple[Tensor, float]:
+def _denoised(request: Request, x: Tensor, level: float) -> tuple[Tensor, float]:
     """x0hat and sigma of a variance-preserving x at sigma/alpha = level.
 
     The discrete schedule begins 3 % above the noisiest level of the continuous one, and is held to it.
     """
+    process = request.process
     highest = math.exp(-float(process.lambda_(process.T)) - 1e-9)
     t = process.t_of_lambda(-math.log(min(level, highest)))
     sigma = level / math.sqrt(1 + level**2)
-    return denoiser(x, t.to(x).expand(len(x))), sigma
+    return request.denoiser(x, t.to(x).expand(len(x))), sigma
 
 
-def _epsilon(denoiser: Denoiser, process: Process, x: Tensor, level: float) -> Tensor:
-    x0, sigma = _denoised(denoiser, process, x, level)
+def _epsilon(request: Request, x: Tensor, level: float) -> Tensor:
+    x0, sigma = _denoised(request, x, level)
     return (x - math.sqrt(1 - sigma**2) * x0) / sigma
 
 
-def _noise(shape: tuple[int, ...], seed: int) -> tuple[torch.Generator, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return generator, torch.randn(shape, generator=generator)
+def _noise(request: Request) -> tuple[torch.Generator, Tensor]:
+    generator = torch.Generator().manual_seed(request.seed)
+    return generator, torch.randn(request.shape, generator=generator)
+
+
+def _run(
+    scheduler: Any,
+    request: Request,
+    level: Callable[[int, Any], float],
+    output: Callable[[Request, Tensor, float], Tensor] = _epsilon,
+) -> Tensor:
+    """All steps of a scheduler that evaluates once in each.
+
+    Parameters
+    ----------
+    scheduler
+    request : Request
+    level : callable (step, timestep) -> sigma/alpha
+    output : callable (request, x, level) -> what the scheduler takes the network to return
+    """
+    scheduler.set_timesteps(request.nfe)
+    generator, x = _noise(request)
+    x = x * scheduler.init_noise_sigma
+    for i, t in enumerate(scheduler.timesteps):
+        x = scheduler.step(output(request, x, level(i, t)), t, x, generator=generator).prev_sample
+    return x
 
 
 def _ddpm(diffusers: Any) -> Draw:
-    def draw(
-        denoiser: Denoiser,
-        process: Process,
-        shape: tuple[int, ...],
-        variance: float,
-        nfe: int,
-        seed: int,
-    ) -> Tensor:
+    def draw(request: Request) -> Tensor:
         scheduler = diffusers.DDPMScheduler(timestep_spacing="trailing", clip_sample=False)
-        scheduler.set_timesteps(nfe)
-        generator, x = _noise(shape, seed)
-        for t in scheduler.timesteps:
+
+        def level(i: int, t: Any) -> float:
             share = float(scheduler.alphas_cumprod[t])
-            output = _epsilon(denoiser, process, x, math.sqrt((1 - share) / share))
-            x = scheduler.step(output, t, x, generator=generator).prev_sample
-        return x
+            return math.sqrt((1 - share) / share)
+
+        return _run(scheduler, request, level)
 
     return draw
 
 
 def _multistep(diffusers: Any, algorithm: str, order: int) -> Draw:
-    def draw(
-        denoiser: Denoiser,
-        process: Process,
-        shape: tuple[int, ...],
-        variance: float,
-        nfe: int,
-        seed: int,
-    ) -> Tensor:
+    def draw(request: Request) -> Tensor:
         scheduler = diffusers.DPMSolverMultistepScheduler(
             algorithm_type=algorithm, solver_order=order, use_lu_lambdas=True
         )
-        return _run(scheduler, denoiser, process, shape, nfe, seed)
+        return _run(scheduler, request, lambda i, t: float(scheduler.sigmas[i]))
 
     return draw
 
 
 def _stochastic_adams(diffusers: Any) -> Draw:
-    def draw(
-        denoiser: Denoiser,
-        process: Process,
-        shape: tuple[int, ...],
-        variance: float,
-        nfe: int,
-        seed: int,
-    ) -> Tensor:
+    def draw(request: Request) -> Tensor:
         scheduler = diffusers.SASolverScheduler(
             use_exponential_sigmas=True, tau_func=lambda t: 1.0, lower_order_final=True
         )
-        return _run(scheduler, denoiser, process, shape, nfe, seed)
+        return _run(scheduler, request, lambda i, t: float(scheduler.sigmas[i]))
 
     return draw
-
-
-def _run(
-    scheduler: Any,
-    denoiser: Denoiser,
-    process: Process,
-    shape: tuple[int, ...],
-    nfe: int,
-    seed: int,
-) -> Tensor:
-    scheduler.set_timesteps(nfe)
-    generator, x = _noise(shape, seed)
-    for i, t in enumerate(scheduler.timesteps):
-        output = _epsilon(denoiser, process, x, float(scheduler.sigmas[i]))
-        x = scheduler.step(output, t, x, generator=generator).prev_sample
-    return x
 
 
 def _midpoint(diffusers: Any) -> Draw:
     """Two evaluations a step but the last; its noise comes from a tree with a seed of its own."""
 
-    def draw(
-        denoiser: Denoiser,
-        process: Process,
-        shape: tuple[int, ...],
-        variance: float,
-        nfe: int,
-        seed: int,
-    ) -> Tensor:
+    def draw(request: Request) -> Tensor:
         scheduler = diffusers.DPMSolverSDEScheduler(
             beta_start=1e-4,
             beta_end=0.02,
             beta_schedule="linear",
             use_exponential_sigmas=True,
-            noise_sampler_seed=seed,
+            noise_sampler_seed=request.seed,
         )
-        scheduler.set_timesteps((nfe + 1) // 2)
+        scheduler.set_timesteps((request.nfe + 1) // 2)
         logs = torch.log(((1 - scheduler.alphas_cumprod) / scheduler.alphas_cumprod) ** 0.5)
-        _, x = _noise(shape, seed)
+        _, x = _noise(request)
         x = x * scheduler.init_noise_sigma
         for t in scheduler.timesteps:
             low = min(int(t), len(logs) - 2)
             part = float(t) - low
             level = math.exp((1 - part) * float(logs[low]) + part * float(logs[low + 1]))
             scaled = scheduler.scale_model_input(x, t)
-            x = scheduler.step(_epsilon(denoiser, process, scaled, level), t, x).prev_sample
+            x = scheduler.step(_epsilon(request, scaled, level), t, x).prev_sample
         return x
 
     return draw
 
 
 def _edm(diffusers: Any) -> Draw:
-    def draw(
-        denoiser: Denoiser,
-        process: Process,
-        shape: tuple[int, ...],
-        variance: float,
-        nfe: int,
-        seed: int,
-    ) -> Tensor:
+    def draw(request: Request) -> Tensor:
+        process = request.process
         scheduler = diffusers.EDMDPMSolverMultistepScheduler(
             sigma_min=0.01,
             sigma_max=math.exp(-float(process.lambda_(process.T))),
             sigma_schedule="exponential",
             algorithm_type="sde-dpmsolver++",
         )
-        scheduler.set_timesteps(nfe)
-        generator, x = _noise(shape, seed)
-        x = x * scheduler.init_noise_sigma
-        for i, t in enumerate(scheduler.timesteps):
-            level = float(scheduler.sigmas[i])
-            x0, _ = _denoised(denoiser, process, x / math.sqrt(1 + level**2), level)
-            # What a preconditioned network would return, for the scheduler to undo.
-            zero = torch.zeros_like(x)
-            skip = scheduler.precondition_outputs(x, zero, scheduler.sigmas[i])
-            gain = scheduler.precondition_outputs(zero, torch.ones_like(x), scheduler.sigmas[i])
-            x = scheduler.step((x0 - skip) / gain, t, x, generator=generator).prev_sample
-        return x
+
+        def preconditioned(request: Request, x: Tensor, level: float) -> Tensor:
+            """What a preconditioned network would return, for the scheduler to undo."""
+            x0, _ = _denoised(request, x / math.sqrt(1 + level**2), level)
+            sigma, zero = torch.tensor(level), torch.zeros_like(x)
+            skip = scheduler.precondition_outputs(x, zero, sigma)
+            gain = scheduler.precondition_outputs(zero, torch.ones_like(x), sigma)
+            return (x0 - skip) / gain
+
+        return _run(scheduler, request, lambda i, t: float(scheduler.sigmas[i]), preconditioned)
 
     return draw

@@ -4,6 +4,8 @@
     Proves an order and measures it; neither is trusted without the other.
 `tableaux_of`, `sdes`, `grids`
     Hypothesis strategies: random tableaux of a family, random SDEs of a noise class, random grids.
+`Impulses`
+    A path that tells the law of a method on a linear equation without sampling.
 
 The strategies need hypothesis, which the extra ``sdeint-tableaux[test]`` installs; it is imported
 when the first of them is asked for.
@@ -14,6 +16,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sdeint.testing.impulses import Impulses
 from sdeint.testing.orders import Evidence, assert_order
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FAMILIES",
     "Evidence",
+    "Impulses",
     "RandomSDE",
     "assert_order",
     "grids",

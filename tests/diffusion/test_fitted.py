@@ -11,8 +11,7 @@ from diffusion import VP, Flow, GaussianMixture, NoiseClock, sample, trajectory
 from diffusion.metrics import w1
 from diffusion.transitions import transition_log_probabilities
 from sdeint import solve
-
-from .test_sampling import Impulses
+from sdeint.testing import Impulses
 
 
 def law(method, data, variance, times, eta=1.0):

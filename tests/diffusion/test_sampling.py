@@ -13,29 +13,10 @@ import tableaux
 from diffusion import VP, Flow, GaussianMixture, NoiseClock, sample, trajectory
 from diffusion.sampling import steps_for
 from sdeint import GridPath, ProblemError, solve
+from sdeint.testing import Impulses
 
 DISCRETE = diffusion.DiscreteVP.from_betas(torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64))
 MIXTURE = GaussianMixture([0.3, 0.5, 0.2], [[-1.5], [0.2], [2.0]], [0.09, 0.04, 0.16])
-
-
-class Impulses(GridPath):
-    """Path 1 + i of the batch is struck by the i-th noise variable of the grid alone."""
-
-    def __init__(self, steps, names):
-        self.names, self.steps = names, steps
-        super().__init__(0, (2 + len(names) * steps,), (1,), dtype=torch.float64)
-
-    def on(self, grid):
-        return self
-
-    def draw(self, first, count, names):
-        out = {}
-        for name in names:
-            offset = 2 + self.names.index(name) * self.steps
-            unit = torch.zeros(self.steps, *self.batch, dtype=torch.float64)
-            unit[torch.arange(self.steps), offset + torch.arange(self.steps)] = 1.0
-            out[name] = unit[first : first + count].unsqueeze(-1)
-        return out
 
 
 def propagated(method, variance, mean, rho, eta=1.0):

@@ -65,9 +65,8 @@ def test_the_multistep_scheduler_of_diffusers_is_our_tableau_at_order_one():
     diffusers = pytest.importorskip("diffusers")
     problem = mixtures()[0]
     draw = schedulers._multistep(diffusers, "sde-dpmsolver++", 1)
-    shape = (4000, 1)
-    theirs = draw(problem.denoiser, problem.process, shape, 0.0, 12, 1)
-    ours = sample(problem.denoiser, shape, prediction="x0", method="EM", nfe=12)
+    theirs = draw(problem.request(4000, 12, 1))
+    ours = sample(problem.denoiser, (4000, 1), prediction="x0", method="EM", nfe=12)
     true = quantiles(problem.data, 4000)
     # Equal steps and other noise: the distances are 0.43, with a sampling noise of 0.03 each.
     assert w1(theirs, true) == pytest.approx(w1(ours, true), abs=0.12)
