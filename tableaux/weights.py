@@ -3,7 +3,7 @@
 The recursion over a tree is the same whatever the entries are; *what* is added and multiplied
 along it is an :class:`Algebra`.  :class:`EntryAlgebra` computes with the exact entries of a
 tableau, in a domain chosen once for it (rationals, a number field, or polynomials in the free
-symbols of a family); ``tableaux.conditions`` has a formal one that keeps the matrices as symbols.
+symbols of a family); ``tableaux.formal`` has one that keeps the matrices as symbols.
 
 A weight scales with the power of h of its tree when each drift value is multiplied by something of
 size h and each diffusion value by something of size sqrt(h); h = 1 then loses nothing.  Where a
