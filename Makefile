@@ -12,7 +12,8 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-# Studies of the same laws on second problems, and long ones; they no longer fit beside the others.
+# Studies of the same laws on second problems, and long ones: beside the others they would take the suite
+# beyond twelve minutes.  CI runs both.
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 -m slow
 
