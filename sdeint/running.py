@@ -97,8 +97,7 @@ class Run:
         self.ratios = [StepNumbers(1.0).ratios] * len(plain)
         if any(STEP_SYMBOLS & method.free_symbols for method in (tableau, *tableau.starts)):
             self.ratios = _ratios(plain, grid)
-            uneven = any(abs(b / a - 1) > 1e-9 for a, b in pairwise(plain))
-            if timeline.grid.requires_grad and (tableau.relative or uneven):
+            if timeline.grid.requires_grad and (tableau.relative or not timeline.even):
                 raise ProblemError(
                     f"method {tableau.name!r} has coefficients that depend on the steps, which carry "
                     "no gradient; detach the times, or take a method without memory"

@@ -30,10 +30,13 @@ class Timeline:
         Strictly monotone float64 times on the CPU; may carry a gradient.
     saved : tuple of int
         Indices into `grid`, increasing.
+    even : bool
+        Whether steps are equal wherever the times are: then step ratios have no derivative in them.
     """
 
     grid: torch.Tensor
     saved: tuple[int, ...]
+    even: bool
 
     @property
     def steps(self) -> int:
@@ -77,7 +80,8 @@ def plan(t: Any, steps: int | None, save_at: Any) -> Timeline:
             if not low <= value <= high:
                 raise ProblemError(f"save_at time {value!r} lies outside of t, {low!r} to {high!r}")
         grid = _insert(grid, wanted, direction)
-    return Timeline(grid, tuple(_nearest(grid, wanted)))
+    even = len(grid) == 2 if steps is None else len(grid) == steps + 1
+    return Timeline(grid, tuple(_nearest(grid, wanted)), even)
 
 
 def _times(values: Any, name: str) -> torch.Tensor:
