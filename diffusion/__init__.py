@@ -10,6 +10,7 @@ from diffusion.corrections import clip, dynamic_threshold, inpaint
 from diffusion.cosine import CosineVP
 from diffusion.discrete import DiscreteVP
 from diffusion.edm import EDM, edm_denoiser
+from diffusion.fitting import data_variance
 from diffusion.grids import grids, time_grid
 from diffusion.guidance import ClassifierFree, ClassifierGuided
 from diffusion.likelihood import log_likelihood
@@ -44,6 +45,7 @@ __all__ = [
     "clip",
     "compose",
     "convert",
+    "data_variance",
     "dynamic_threshold",
     "edm_denoiser",
     "from_x0",

@@ -31,6 +31,7 @@ def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ("grid", str, "A time grid, such as karras."),
         ("path", str, "grid, or tree: one path for every number of steps."),
         ("eta", float, "Stochasticity: 0 is the ODE, 1 the reverse SDE."),
+        ("variance", str, "Of the data: a number, or a folder of images that have it. 0: unknown."),
         ("batch", int, "Images that the network sees at once."),
         ("dtype", str, "Of the network: float32, float16 or bfloat16."),
     ]
@@ -149,6 +150,19 @@ def _request(record: Path | None, wanted: dict[str, Any]) -> Request:
     method = given.get("method")
     if method is not None and method.endswith(".toml"):
         given["method"] = dumps(read_method(method))
+    if "variance" in given:
+        given["variance"] = _variance(given["variance"])
     if record is None:
         return Request(**given)
     return replace(Request.read(record), **given)
+
+
+def _variance(text: str) -> float:
+    """A number, or the variance of the images of a folder, in the units of a model's images."""
+    try:
+        return float(text)
+    except ValueError:
+        from diffusion.fitting import data_variance
+        from diffusion.imaging import as_numbers, read_images
+
+        return data_variance(as_numbers(batch) for batch in read_images(Path(text)))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion.imaging import read_images
+from diffusion.imaging import as_numbers, read_images
 from diffusion.metrics import gaussian_w2
 
 __all__ = ["Features", "Statistics", "load_features", "load_statistics", "statistics"]
@@ -114,7 +114,7 @@ def load_features(source: str, device: str | None = None) -> Features:
         from diffusion.digits import load_digits_classifier
 
         classifier = load_digits_classifier()
-        return lambda images: classifier.features(images[:, :1].float() / 127.5 - 1)
+        return lambda images: classifier.features(as_numbers(images[:, :1]))
     if Path(source).is_file():
         from diffusion.inception import load_inception
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from diffusion.processes import Process
 from diffusion.reverse import Model
 
-__all__ = ["ImageModel", "as_bytes", "read_images", "save_images", "sheet"]
+__all__ = ["ImageModel", "as_bytes", "as_numbers", "read_images", "save_images", "sheet"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -44,6 +44,11 @@ class ImageModel:
 def as_bytes(images: Tensor) -> Tensor:
     """Images in [-1, 1] as uint8, rounded: what files, and Frechet distances, are made of."""
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+
+
+def as_numbers(images: Tensor) -> Tensor:
+    """Images in [-1, 1], float32, from uint8."""
+    return images.float() / 127.5 - 1
 
 
 def save_images(images: Tensor, folder: Path, first: int = 0) -> None:

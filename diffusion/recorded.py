@@ -42,7 +42,7 @@ class Request:
         A name of the catalogue, or a tableau as TOML text.
     items, nfe, seed
         As for `diffusion.sample`; item i is path i of the seed, whatever the batch.
-    grid, path, eta
+    grid, path, eta, variance
         As for `diffusion.sample`.
     batch : int
         How many items the network sees at once.
@@ -58,6 +58,7 @@ class Request:
     grid: str = "uniform_lambda"
     path: str = "grid"
     eta: float = 1.0
+    variance: float = 0.0
     batch: int = 64
     dtype: str = "float32"
 
@@ -122,6 +123,7 @@ def draw(
                 grid=request.grid,
                 path=request.path,
                 eta=request.eta,
+                variance=request.variance,
                 callback=count_calls,
                 device=device,
             )

@@ -146,8 +146,11 @@ class NoiseClock:
         return clock ** (self.eta**2 / self._power)
 
     def drift(self, clock: Tensor, z: Tensor) -> Tensor:
-        """The denoised state, and how far it is from that of the Gaussian model."""
-        x0 = self.x0(clock, z)
+        """The drift, by one evaluation of the model."""
+        return self.drift_of(clock, z, self.x0(clock, z))
+
+    def drift_of(self, clock: Tensor, z: Tensor, x0: Tensor) -> Tensor:
+        """A denoised state, and how far it is from that of the Gaussian model."""
         if not self.variance:
             return x0
         t = self.time(clock.cpu())

@@ -81,6 +81,8 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
     eta : float
         Stochasticity, as for `diffusion.sample`; part of the configuration, because pipelines that
         hand an ``eta`` to `step` mean 0 where they are not told.
+    variance : float
+        Of a coordinate of the data, as for `diffusion.sample`.
     clip_sample, clip_sample_range
         Cut the denoised state to plus or minus the range.
     thresholding, dynamic_thresholding_ratio, sample_max_value
@@ -119,6 +121,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         steps_offset: int = 0,
         path: str = "grid",
         eta: float = 1.0,
+        variance: float = 0.0,
         clip_sample: bool = False,
         clip_sample_range: float = 1.0,
         thresholding: bool = False,
@@ -131,7 +134,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         if path not in ("grid", "tree"):
             raise ValueError(f"path must be 'grid' or 'tree', got {path!r}")
         self.process = discrete_process(self.config)
-        self._clock = NoiseClock(_not_ours, self.process, "x0", eta=eta)
+        self._clock = NoiseClock(_not_ours, self.process, "x0", eta=eta, variance=variance)
         self.method = method_named(method)
         kinds = {"matrix": False, "additive": True}
         programs = (*lower_starts(self.method, **kinds), lower(self.method, **kinds))
@@ -171,7 +174,8 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         """Standard deviation of the noise that a pipeline starts with."""
         if self.num_inference_steps is None:
             return 1.0
-        return float(self.process.sigma(self._grid[0]))
+        alpha, sigma = self.process.alpha(self._grid[0]), self.process.sigma(self._grid[0])
+        return math.sqrt(float(sigma**2 + self.config.variance * alpha**2))
 
     @property
     def step_index(self) -> int | None:
@@ -297,7 +301,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
             result = x0
             self._forget()
         else:
-            asking.answer(x0)
+            asking.answer(self._clock.drift_of(time, asking.state, x0))
             time, _, alpha = self._now(asking)
             result = asking.state * (alpha / time).to(state)
         result, preview = result.to(sample.dtype), x0.to(sample.dtype)

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from diffusion.digits import load_digits
+from diffusion.fitting import data_variance
 from diffusion.imaging import as_bytes, read_images, save_images, sheet
 from diffusion.recorded import Request
 from diffusion.sampling import sample
@@ -63,6 +64,7 @@ def test_sample_writes_images_a_sheet_and_a_record_that_repeats_the_run(tmp_path
 
 def test_the_images_of_a_command_are_those_of_the_library(tmp_path: Path) -> None:
     options = {"method": "SRA1", "nfe": 8, "seed": 2, "grid": "karras", "path": "tree", "eta": 0.5}
+    options["variance"] = 0.4
     arguments = [a for name, value in options.items() for a in (f"--{name}", value)]
     run("sample", "--items", 5, "--batch", 2, *arguments, "--out", tmp_path)
     (tmp_path / "sheet.png").unlink()
@@ -100,6 +102,24 @@ def test_a_tableau_from_a_file_is_kept_in_the_record(tmp_path: Path) -> None:
     run("sample", "--record", tmp_path / "a" / "record.json", "--out", tmp_path / "b")
     first, second = (json.loads((tmp_path / d / "record.json").read_text()) for d in "ab")
     assert first == second
+
+
+def test_the_variance_of_a_folder_of_images_is_kept_as_a_number(tmp_path: Path) -> None:
+    images = load_digits()[0].images[:64]
+    (tmp_path / "real").mkdir()
+    save_images(as_bytes(images), tmp_path / "real")
+    few = ("--items", 2, "--nfe", 3)
+    run("sample", *few, "--variance", tmp_path / "real", "--out", tmp_path / "a")
+    record = json.loads((tmp_path / "a" / "record.json").read_text())
+    assert record["request"]["variance"] == pytest.approx(data_variance(images), rel=1e-2)
+    run("sample", "--record", tmp_path / "a" / "record.json", "--out", tmp_path / "b")
+    assert json.loads((tmp_path / "b" / "record.json").read_text()) == record
+    run("sample", *few, "--out", tmp_path / "c")
+    plain = json.loads((tmp_path / "c" / "record.json").read_text())
+    assert plain["request"]["variance"] == 0
+    assert plain["sha256"] != record["sha256"]
+    text = run("sample", *few, "--variance", tmp_path / "none", "--out", tmp_path / "d", code=1)
+    assert "no images" in text
 
 
 def test_what_is_no_record_is_refused(tmp_path: Path) -> None:

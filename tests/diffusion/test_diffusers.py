@@ -63,10 +63,11 @@ def unet(seed=0):
 
 
 @pytest.mark.parametrize("path", ["grid", "tree"])
+@pytest.mark.parametrize("variance", [0.0, 1.5])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_scheduler_draws_what_sample_draws(method, path):
+def test_a_scheduler_draws_what_sample_draws(method, variance, path):
     calls = []
-    scheduler = TableauScheduler(method=method, path=path)
+    scheduler = TableauScheduler(method=method, path=path, variance=variance)
     scheduler.set_timesteps(9)
     scheduler.set_seed(5)
     nfe = scheduler.order * 8 + 1
@@ -78,6 +79,7 @@ def test_a_scheduler_draws_what_sample_draws(method, path):
         nfe=nfe,
         seed=5,
         path=path,
+        variance=variance,
         dtype=torch.float64,
     )
     got = loop(scheduler, network(calls=calls), run.x[0])
@@ -199,6 +201,20 @@ def test_an_item_depends_on_its_own_generator_only():
     assert (abs(whole[0] - whole[1]) > 1e-2).any()
 
 
+def test_a_pipeline_begins_with_noise_of_the_clocks_gaussian_model():
+    scheduler = TableauScheduler(method="EM", variance=1.5)
+    scheduler.set_timesteps(9)
+    run = trajectory(
+        DATA.model(PROCESS, "epsilon"), (20_000, 1), process=PROCESS, method="EM", nfe=9,
+        variance=1.5, dtype=torch.float64,
+    )  # fmt: skip
+    # 5.5 standard errors of a standard deviation
+    assert float(run.x[0].std()) == pytest.approx(scheduler.init_noise_sigma, rel=5.5 / 200)
+    assert scheduler.init_noise_sigma**2 == pytest.approx(
+        float(PROCESS.sigma(run.t[0]) ** 2 + 1.5 * PROCESS.alpha(run.t[0]) ** 2)
+    )
+
+
 def test_on_a_tree_more_steps_refine_the_same_image():
     def draw(n, path):
         scheduler = TableauScheduler(method="OneStage", path=path)
@@ -215,11 +231,14 @@ def test_on_a_tree_more_steps_refine_the_same_image():
 
 def test_configurations_come_back(tmp_path):
     own = dumps(catalogue["OneStage"])
-    scheduler = TableauScheduler(method=own, timestep_spacing="karras", thresholding=True)
+    scheduler = TableauScheduler(
+        method=own, timestep_spacing="karras", thresholding=True, variance=0.3
+    )
     scheduler.save_pretrained(tmp_path)
     again = TableauScheduler.from_pretrained(tmp_path)
     assert again.method == catalogue["OneStage"] == scheduler.method
     assert again.config.timestep_spacing == "karras"
+    assert again.config.variance == 0.3
     assert {k: v for k, v in scheduler.config.items() if k != "_use_default_values"} == again.config
     json.loads((tmp_path / "scheduler_config.json").read_text())
     theirs = diffusers.DDPMScheduler(

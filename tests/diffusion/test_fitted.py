@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from diffusion import VP, Flow, GaussianMixture, NoiseClock, sample, trajectory
+from diffusion import VP, Flow, GaussianMixture, NoiseClock, data_variance, sample, trajectory
 from diffusion.metrics import w1
 from diffusion.transitions import transition_log_probabilities
 from sdeint import solve
@@ -104,6 +104,18 @@ def test_single_precision_loses_nothing_at_the_clocks_end():
 def test_a_variance_that_is_none_is_refused(variance):
     with pytest.raises(ValueError, match="must be that of the data"):
         NoiseClock(lambda x, t: x, VP(), "x0", variance=variance)
+
+
+def test_the_variance_of_data_is_that_of_their_coordinates_whatever_the_batches():
+    data = torch.randn(50, 3, 2, generator=torch.Generator().manual_seed(0)) + 100.0
+    data[:, 0] *= 2.0
+    exact = float(data.double().var(0).mean())
+    assert data_variance(data) == pytest.approx(exact, rel=1e-12)
+    assert data_variance(data.split(7)) == pytest.approx(exact, rel=1e-12)
+    assert data_variance([data[:0], data]) == pytest.approx(exact, rel=1e-12)
+    for few in (data[:1], data[:0]):
+        with pytest.raises(ValueError, match="takes two items or more"):
+            data_variance(few)
 
 
 # ------------------------------------------------------------------ the method made for it
