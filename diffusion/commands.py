@@ -30,7 +30,11 @@ def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ("seed", int, "Image i is path i of this seed."),
         ("grid", str, "A time grid, such as karras."),
         ("path", str, "grid, or tree: one path for every number of steps."),
-        ("eta", float, "Stochasticity: 0 is the ODE, 1 the reverse SDE."),
+        (
+            "eta",
+            str,
+            "Stochasticity: 0 is the ODE, 1 the reverse SDE; ETA,LOW,HIGH: between two levels.",
+        ),
         ("variance", str, "Of the data: a number, or a folder of images that have it. 0: unknown."),
         ("batch", int, "Images that the network sees at once."),
         ("dtype", str, "Of the network: float32, float16 or bfloat16."),
@@ -150,11 +154,22 @@ def _request(record: Path | None, wanted: dict[str, Any]) -> Request:
     method = given.get("method")
     if method is not None and method.endswith(".toml"):
         given["method"] = dumps(read_method(method))
+    if "eta" in given:
+        given["eta"] = _eta(given["eta"])
     if "variance" in given:
         given["variance"] = _variance(given["variance"])
     if record is None:
         return Request(**given)
     return replace(Request.read(record), **given)
+
+
+def _eta(text: str) -> float | list[float]:
+    """A number, or three of them."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no number and not ETA,LOW,HIGH") from None
+    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def _variance(text: str) -> float:

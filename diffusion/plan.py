@@ -10,6 +10,7 @@ from torch import Tensor
 from diffusion.corrections import Correction
 from diffusion.processes import Process
 from diffusion.reverse import Evaluated, Model, NoiseClock
+from diffusion.stochasticity import Eta
 from sdeint.brownian import BrownianPath
 from tableaux import Tableau
 
@@ -28,7 +29,7 @@ class Plan:
     method : Tableau
     times : tensor (steps + 1,)
         Of the process, decreasing.
-    eta : float
+    eta : float, (float, float, float) or callable
         Stochasticity.
     variance : float
         Of the Gaussian model of the data, in `NoiseClock`.
@@ -41,7 +42,7 @@ class Plan:
     prediction: str
     method: Tableau
     times: Tensor
-    eta: float
+    eta: Eta
     variance: float
     corrections: tuple[Correction, ...]
     path: BrownianPath

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class Request:
     seed: int = 0
     grid: str = "uniform_lambda"
     path: str = "grid"
-    eta: float = 1.0
+    eta: float | Sequence[float] = 1.0
     variance: float = 0.0
     batch: int = 64
     dtype: str = "float32"

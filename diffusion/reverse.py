@@ -15,7 +15,8 @@ gives ``R = rho^((1 + eta^2)/2)`` as time and ``Z = R x / alpha``,
 
 .. math:: dZ = \hat x_0\,dR + dM_R, \qquad M_R = W(\rho^{\eta^2}),
 
-a Brownian motion at another speed: increments are exact, whatever eta.
+a Brownian motion at another speed: increments are exact, whatever eta, which may also depend on the
+noise level (`diffusion.stochasticity`).
 
 Gaussian data of variance s^2 have the linear denoiser ``s^2 rho/(1 + s^2 rho) x/alpha``. With that as the
 linear part, solved exactly, the equation keeps its form: with ``q = rho/(1 + s^2 rho)`` for rho in R and Z,
@@ -40,6 +41,7 @@ from torch import Tensor
 from diffusion.corrections import Correction
 from diffusion.predictions import to_x0
 from diffusion.processes import Process
+from diffusion.stochasticity import Eta, stochasticity
 from sdeint import SDE
 from sdeint.brownian import BrownianPath, TimedPath
 
@@ -50,8 +52,6 @@ Model = Callable[[Tensor, Tensor], Tensor]
 
 # rho is rounded to float32 where the state is: by this part, and no more, it may leave the process.
 _ROUNDING = 2.0**-22
-# Below, neighbouring values of rho^(eta^2) are equal in floating point.
-_LEAST_ETA = 1e-5
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,9 @@ class NoiseClock:
         Applied to the denoised state in this order; see `diffusion.corrections`.
     callback : callable (Evaluated) -> None, optional
         Called after each evaluation.
-    eta : float
-        Stochasticity: 0 is the probability-flow ODE, 1 the reverse SDE, more has more noise.
+    eta : float, (float, float, float) or callable
+        Stochasticity: 0 is the probability-flow ODE, 1 the reverse SDE, more has more noise;
+        (eta, low, high) and a function of the level as for `diffusion.sample`.
     variance : float
         Of a coordinate of Gaussian data, whose denoiser is the linear part that is solved exactly;
         with 0 there is none.  That of the data, if it is known.
@@ -104,8 +105,7 @@ class NoiseClock:
     Raises
     ------
     ValueError
-        If eta is negative, infinite or NaN, or so small that its noise is rounding; if the variance
-        is negative, infinite or NaN.
+        If eta is none, see `diffusion.stochasticity`; if the variance is negative, infinite or NaN.
     """
 
     def __init__(
@@ -116,26 +116,22 @@ class NoiseClock:
         *,
         corrections: Sequence[Correction] = (),
         callback: Callable[[Evaluated], None] | None = None,
-        eta: float = 1.0,
+        eta: Eta = 1.0,
         variance: float = 0.0,
     ) -> None:
-        if not (eta == 0 or _LEAST_ETA <= eta < math.inf):
-            raise ValueError(
-                f"eta = {eta} must be 0, which is the ODE, or lie in [{_LEAST_ETA:g}, infinity)"
-            )
         if not 0 <= variance < math.inf:
             raise ValueError(f"variance = {variance} must be that of the data, or 0")
         self.model, self.process, self.prediction = model, process, prediction
         self.corrections, self.callback = tuple(corrections), callback
-        self.eta, self._power = eta, (1 + eta**2) / 2
         self.variance = variance
+        self.stochasticity = stochasticity(eta, variance)
         self.evaluations = 0
         ends = process.rho(torch.tensor([process.T, 0.0], dtype=torch.float64))
         self._ends = tuple(float(q) for q in self._fitted(ends))
 
     def of(self, t: float | Tensor) -> Tensor:
         """The clock R at a time of the process."""
-        return self._fitted(self.process.rho(t)) ** self._power
+        return self.stochasticity.of(self._fitted(self.process.rho(t)))
 
     def _fitted(self, rho: Tensor) -> Tensor:
         """q, also for an infinite rho."""
@@ -143,7 +139,7 @@ class NoiseClock:
 
     def noise(self, clock: Tensor) -> Tensor:
         """The variance of Z's noise until R: the time of its Brownian motion; constant for eta = 0."""
-        return clock ** (self.eta**2 / self._power)
+        return self.stochasticity.noise(clock)
 
     def drift(self, clock: Tensor, z: Tensor) -> Tensor:
         """The drift, by one evaluation of the model."""
@@ -178,7 +174,7 @@ class NoiseClock:
 
     def time(self, clock: Tensor) -> Tensor:
         """The process's time, float64; a clock that left the process by rounding is at its end."""
-        q = clock.to(torch.float64) ** (1 / self._power)
+        q = self.stochasticity.back(clock.to(torch.float64))
         low, high = self._ends
         inside = q.clamp(low, high)
         q = torch.where((q - inside).abs() <= _ROUNDING * inside, inside, q)
@@ -186,15 +182,15 @@ class NoiseClock:
 
     def sde(self, event_dims: int) -> SDE:
         """The equation, for `sdeint.solve`; its time is R, and its path one of `driver`'s."""
-        if self.eta == 0:
+        if self.stochasticity.silent:
             return SDE(self.drift, noise="none", event_dims=event_dims)
         return SDE(self.drift, lambda clock, z: 1.0, noise="additive", event_dims=event_dims)
 
     def driver(self, path: BrownianPath) -> BrownianPath | None:
         """The noise, from a path whose clock is that of `noise`; none for the ODE."""
-        if self.eta == 0:
+        if self.stochasticity.silent:
             return None
-        return path if self.eta == 1 else TimedPath(path, self.noise)
+        return path if self.stochasticity.own else TimedPath(path, self.noise)
 
     def to_state(self, clock: float, z: Tensor) -> Tensor:
         """x from Z."""

@@ -15,6 +15,7 @@ from diffusion.plan import Plan
 from diffusion.predictions import check_prediction
 from diffusion.processes import VP, Process
 from diffusion.reverse import Evaluated, Model, NoiseClock
+from diffusion.stochasticity import Eta
 from sdeint import GridPath, ProblemError, TreePath, solve
 from sdeint.brownian import BrownianPath, logarithmic
 from sdeint.lowering import lower, lower_starts
@@ -66,7 +67,7 @@ def sample(
     grid: str | Grid | Times = "uniform_lambda",
     lambda_range: LambdaRange | None = None,
     path: str = "grid",
-    eta: float = 1.0,
+    eta: Eta = 1.0,
     variance: float = 0.0,
     denoise: bool = True,
     start: Tensor | None = None,
@@ -106,9 +107,11 @@ def sample(
     path : {"grid", "tree"}
         ``"tree"``: the same Brownian path for every number of steps, so that more evaluations
         refine the same sample; ``"grid"`` is cheaper.
-    eta : float
+    eta : float, (float, float, float) or callable
         Stochasticity: 1 is the reverse SDE, 0 the probability-flow ODE, and more than 1 churns more;
-        the law of the samples is the same, their errors are not.  Methods whose order rests on the
+        the law of the samples is the same, their errors are not.  ``(eta, low, high)`` is eta where
+        ``low <= sigma/alpha <= high``, as EDM's S_tmin and S_tmax, and 0 elsewhere; a function takes
+        sigma/alpha, a float64 tensor (n,), and returns eta, at least 0.  Methods whose order rests on the
         martingale property of the reverse SDE, such as TwoStep, have order 1 elsewhere: take SRA1.
     variance : float
         Of a coordinate of the data: sampling then starts from, and at any step size is exact on,
@@ -189,7 +192,7 @@ def _draw(
     grid: str | Grid | Times,
     lambda_range: LambdaRange | None,
     path: str,
-    eta: float,
+    eta: Eta,
     variance: float,
     denoise: bool,
     start: Tensor | None,
@@ -226,8 +229,8 @@ def _draw(
     driver: BrownianPath
     if path not in ("grid", "tree"):
         raise ProblemError(f"path must be 'grid' or 'tree', got {path!r}")
-    if path == "tree" and eta > 0:
-        ends = float(spread[0]), float(spread[-1])
+    ends = float(spread[0]), float(spread[-1])
+    if path == "tree" and ends[0] < ends[1]:
         warp = logarithmic(*ends)
         driver = TreePath(batch=batch, channels=event, t0=ends[0], t1=ends[1], warp=warp, **options)
     else:
@@ -276,7 +279,7 @@ def _checked_clock(clock: NoiseClock, times: Tensor, dtype: torch.dtype) -> Tens
     limit = torch.finfo(dtype).max ** 0.5
     if not 1 / limit < first < last < limit:
         raise ProblemError(
-            f"eta = {clock.eta:g} is too large for {dtype}: the clock of the samples would run from "
+            f"eta = {clock.stochasticity} is too large for {dtype}: the clock of the samples would run from "
             f"{float(grid[0]):.3g} to {float(grid[-1]):.3g}"
         )
     return grid

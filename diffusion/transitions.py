@@ -52,8 +52,6 @@ def transition_log_probabilities(model: Model, run: Trajectory) -> Tensor:
     ICLR 2024 (arXiv 2305.13301): the use of those of DDPM.
     """
     plan = run.plan
-    if plan.eta == 0:
-        raise ProblemError("with eta = 0 a run is deterministic: its transitions have no density")
     if len(run.x) != len(plan.times):
         raise ProblemError(
             "the run has not kept all of its states: make it by diffusion.trajectory"
@@ -61,6 +59,8 @@ def transition_log_probabilities(model: Model, run: Trajectory) -> Tensor:
     clock = plan.clock(model)
     grid = clock.of(plan.times)
     widths = torch.diff(clock.noise(grid))
+    if not bool((widths > 0).all()):
+        raise ProblemError("where eta = 0 a step is deterministic: its transition has no density")
     scale = grid / plan.process.alpha(plan.times)
     states = [x * float(factor) for x, factor in zip(run.x, scale)]
     asking = Asking(states[0], grid, method=plan.method, path=clock.driver(plan.path))

@@ -78,7 +78,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         Added to the labels of "leading".
     path : {"grid", "tree"}
         ``"tree"``: one Brownian path for every number of steps.
-    eta : float
+    eta : float or (float, float, float)
         Stochasticity, as for `diffusion.sample`; part of the configuration, because pipelines that
         hand an ``eta`` to `step` mean 0 where they are not told.
     variance : float
@@ -120,7 +120,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         timestep_spacing: str = "uniform_lambda",
         steps_offset: int = 0,
         path: str = "grid",
-        eta: float = 1.0,
+        eta: float | Sequence[float] = 1.0,
         variance: float = 0.0,
         clip_sample: bool = False,
         clip_sample_range: float = 1.0,
@@ -218,7 +218,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
 
     def _rehearsed(self, grid: Tensor) -> tuple[Tensor, list[int]]:
         """At which labels the network will be wanted, and in which steps: a run on one number."""
-        path = None if self._clock.eta == 0 else "grid"
+        path = None if self._clock.stochasticity.silent else "grid"
         start = torch.zeros(1, 1, dtype=torch.float64)
         rehearsal = Asking(start, self._clock.of(grid), method=self.method, path=path)
         times, steps = [rehearsal.time], [rehearsal.step]
@@ -359,10 +359,10 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
             "dtype": x.dtype,
             "device": x.device,
         }
-        if self.config.path == "grid" or self._clock.eta == 0:
-            return GridPath(**options)
         whole = self._clock.noise(self._clock.of(self._grid))
         ends = float(whole[0]), float(whole[-1])
+        if self.config.path == "grid" or ends[0] == ends[1]:
+            return GridPath(**options)
         return TreePath(t0=ends[0], t1=ends[1], warp=logarithmic(*ends), **options)
 
     def _now(self, asking: Asking) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ class TimedPath(BrownianPath):
     path : BrownianPath
         Queried at clock(t).
     clock : callable
-        Increasing, of float64 tensors.
+        Of float64 tensors; nowhere decreasing. Steps in which it stands still have no noise.
 
     Examples
     --------
@@ -45,4 +45,30 @@ class TimedPath(BrownianPath):
 
     def on(self, grid: Tensor) -> Steps:
         """The steps of ``grid``: those of the path on ``clock(grid)``."""
-        return self.path.on(self.clock(grid.to(device="cpu", dtype=torch.float64)))
+        times = self.clock(grid.to(device="cpu", dtype=torch.float64))
+        moves = torch.diff(times) != 0
+        if bool(moves.all()):
+            return self.path.on(times)
+        return _WithPauses(self.path, times, moves)
+
+
+class _WithPauses:
+    """The steps of a path on the distinct ones of some times; in between it stands still."""
+
+    def __init__(self, path: BrownianPath, times: Tensor, moves: Tensor) -> None:
+        self.path, self.moves = path, moves
+        #: How many steps with noise lie before each time.
+        self.before = [0, *torch.cumsum(moves, 0).tolist()]
+        distinct = torch.cat([times[:1], times[1:][moves]])
+        self.steps = path.on(distinct) if len(distinct) > 1 else None
+
+    def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
+        path, moves = self.path, self.moves[first : first + count]
+        shape = (count, *path.batch, *path.channels)
+        zero = torch.zeros(shape, dtype=path.dtype, device=path.device)
+        start, stop = self.before[first], self.before[first + count]
+        if self.steps is None or start == stop:
+            return dict.fromkeys(names, zero)
+        drawn = self.steps.draw(start, stop - start, names)
+        where = torch.nonzero(moves).flatten().to(path.device)
+        return {name: zero.index_copy(0, where, value) for name, value in drawn.items()}

@@ -109,7 +109,7 @@ def test_retracing_costs_the_evaluations_of_the_run():
 
 
 def test_what_has_no_density_is_refused():
-    with pytest.raises(ProblemError, match="with eta = 0 a run is deterministic"):
+    with pytest.raises(ProblemError, match="where eta = 0 a step is deterministic"):
         transition_log_probabilities(MODEL, drawn("EM", eta=0.0))
     with pytest.raises(
         ProblemError, match="the stages of this method take all of the step's noise"
