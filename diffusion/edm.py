@@ -11,7 +11,7 @@ from torch import Tensor
 
 from diffusion.processes import Process
 
-__all__ = ["EDM", "edm_denoiser"]
+__all__ = ["EDM", "edm_denoiser", "preconditioning"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,12 @@ class EDM(Process):
         return 1 / torch.sqrt(value)
 
 
+def preconditioning(sigma: Tensor, sigma_data: float) -> tuple[Tensor, Tensor, Tensor]:
+    """c_skip, c_out and c_in of a noise level, for data of this standard deviation."""
+    total = sigma**2 + sigma_data**2
+    return sigma_data**2 / total, sigma * sigma_data / total.sqrt(), 1 / total.sqrt()
+
+
 def edm_denoiser(
     network: Callable[[Tensor, Tensor], Tensor], *, sigma_data: float = 0.5
 ) -> Callable[[Tensor, Tensor], Tensor]:
@@ -96,9 +102,8 @@ def edm_denoiser(
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
         s = sigma.double().reshape(-1, *(1,) * (x.ndim - 1))
-        total = s**2 + sigma_data**2
-        skip, out = sigma_data**2 / total, s * sigma_data / total.sqrt()
-        inner = network((1 / total.sqrt()).to(x) * x, (sigma.double().log() / 4).to(x))
+        skip, out, enter = preconditioning(s, sigma_data)
+        inner = network(enter.to(x) * x, (sigma.double().log() / 4).to(x))
         return skip.to(x) * x + out.to(x) * inner.to(x)
 
     return denoise

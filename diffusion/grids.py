@@ -156,10 +156,11 @@ def _checked(times: Tensor, process: Process, steps: int) -> Tensor:
     if times.shape != (steps + 1,) or not bool((times[1:] < times[:-1]).all()):
         raise ValueError(f"the grid is not {steps + 1} strictly decreasing times: {times.tolist()}")
     first, last = float(times[0]), float(times[-1])
-    if not 0 <= last < first <= process.T or not float(process.sigma(last)) > 0:
+    within = 0 <= last < first <= process.T
+    if not within or not (float(process.sigma(last)) > 0 and float(process.alpha(first)) > 0):
         raise ValueError(
-            f"the times {first:g} to {last:g} must lie in [0, {process.T:g}] of {process}, and end "
-            "where there is noise"
+            f"the times {first:g} to {last:g} must lie in [0, {process.T:g}] of {process}, begin where "
+            "something of the data is left, and end where there is noise"
         )
     return times
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from diffusion.corrections import Correction, clip, dynamic_threshold
 from diffusion.discrete import DiscreteVP
 from diffusion.grids import grids, time_grid
-from diffusion.predictions import to_x0
+from diffusion.interop.training import training, translated
 from diffusion.reverse import NoiseClock
 from diffusion.sampling import steps_for
 from diffusion.spacings import leading
@@ -27,7 +27,6 @@ from sdeint.asking import Asking
 from sdeint.brownian import logarithmic
 from sdeint.lowering import lower, lower_starts
 from tableaux import Tableau, catalogue
-from tableaux.errors import unknown
 from tableaux.files import loads
 
 try:
@@ -39,9 +38,7 @@ except ImportError as error:
         "diffusion.interop.diffusers needs diffusers: pip install 'sdeint-tableaux[diffusers]'"
     ) from error
 
-__all__ = ["TableauScheduler", "TableauSchedulerOutput", "discrete_process", "method_named"]
-
-PREDICTIONS = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
+__all__ = ["TableauScheduler", "TableauSchedulerOutput", "method_named"]
 
 
 @dataclass
@@ -68,8 +65,14 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
     num_train_timesteps, beta_start, beta_end, beta_schedule, trained_betas, rescale_betas_zero_snr
         The process that the network was trained for, as in diffusers' own schedulers; schedules are
         "linear", "scaled_linear", "squaredcos_cap_v2" and "sigmoid".
-    prediction_type : {"epsilon", "sample", "v_prediction"}
+    prediction_type : {"epsilon", "sample", "v_prediction", "flow_prediction", "score"}
         What the network predicts.
+    process : {"betas", "edm", "ve", "flow"}
+        How it was trained: with betas; with EDM's preconditioning, from `sigma_min` to `sigma_max` on data
+        of standard deviation `sigma_data`; as a score network of VE between these two; or as a
+        rectified flow. `from_config` knows it from the configurations of diffusers' schedulers.
+    sigma_min, sigma_max, sigma_data
+        Of "edm" and "ve", in the network's own units.
     method : str
         A name of `tableaux.catalogue`, or the TOML text of a tableau (`tableaux.files.dumps`).
     timestep_spacing : str
@@ -116,6 +119,10 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         beta_schedule: str = "linear",
         trained_betas: Sequence[float] | None = None,
         prediction_type: str = "epsilon",
+        process: str = "betas",
+        sigma_min: float | None = None,
+        sigma_max: float | None = None,
+        sigma_data: float = 0.5,
         method: str = "TwoStep",
         timestep_spacing: str = "uniform_lambda",
         steps_offset: int = 0,
@@ -129,11 +136,10 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         sample_max_value: float = 1.0,
         rescale_betas_zero_snr: bool = False,
     ) -> None:
-        if prediction_type not in PREDICTIONS:
-            raise ValueError(unknown("prediction_type", prediction_type, PREDICTIONS))
         if path not in ("grid", "tree"):
             raise ValueError(f"path must be 'grid' or 'tree', got {path!r}")
-        self.process = discrete_process(self.config)
+        self._training = training(self.config)
+        self.process = self._training.process
         self._clock = NoiseClock(_not_ours, self.process, "x0", eta=eta, variance=variance)
         self.method = method_named(method)
         kinds = {"matrix": False, "additive": True}
@@ -145,9 +151,10 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
                 f"method {self.method.name!r} first evaluates at a stage, but a pipeline first calls its "
                 "network at the noise it begins with; take 'OneStage' or 'TwoStep', or diffusion.sample"
             )
-        integrals = torch.tensor((0.0, *self.process.integrals), dtype=torch.float64)
-        self.alphas_cumprod = torch.exp(-integrals[1:]).float()
-        self.betas = -torch.expm1(-torch.diff(integrals)).float()
+        if isinstance(self.process, DiscreteVP):
+            integrals = torch.tensor((0.0, *self.process.integrals), dtype=torch.float64)
+            self.alphas_cumprod = torch.exp(-integrals[1:]).float()
+            self.betas = -torch.expm1(-torch.diff(integrals)).float()
         self._seeds: int | list[int] | None = None
         self._asking: Asking | None = None
         self._returned: Tensor | None = None
@@ -156,13 +163,21 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         self._each = lower(self.method, matrix=False, additive=True).count(drift=True)
         self._step_of: list[int] = []
         self.num_inference_steps: int | None = None
-        self.timesteps = torch.arange(num_train_timesteps - 1, -1, -1, dtype=torch.float32)
+        self.timesteps = self._all_labels()
         self._forget()
+
+    @classmethod
+    def extract_init_dict(cls, config_dict: Any, **kwargs: Any) -> Any:
+        """Diffusers' own way from a configuration to parameters, with those of other schedulers as ours."""
+        ours = translated(config_dict) if config_dict else {}
+        defaults = set(config_dict.get("_use_default_values", ())) - set(ours)
+        config_dict = {**config_dict, **ours, "_use_default_values": list(defaults)}
+        return super().extract_init_dict(config_dict, **kwargs)
 
     # ------------------------------------------------------------------ what pipelines look at
 
     def __len__(self) -> int:
-        return self.process.labels
+        return int(self.config.num_train_timesteps)
 
     @property
     def order(self) -> int:
@@ -194,8 +209,8 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         self._begin_index = begin_index
 
     def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
-        """The sample as it is."""
-        return sample
+        """What the network sees of the sample that it is asked about at `timestep`."""
+        return self._training.entered(sample, self._training.time(torch.as_tensor(timestep).cpu()))
 
     def set_seed(self, seed: int | Sequence[int] | None) -> None:
         """Fix the noise of the steps: one seed for the batch, one an item, or None for `generator`."""
@@ -226,11 +241,18 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
             rehearsal.answer(torch.zeros_like(rehearsal.state))
             times.append(rehearsal.time)
             steps.append(rehearsal.step)
-        return self.process.label(self._time(torch.stack(times), grid)).float(), steps
+        return self._training.label(self._time(torch.stack(times), grid)).float(), steps
+
+    def _all_labels(self) -> Tensor:
+        """As many as there were in training; what a scheduler has before `set_timesteps`."""
+        n = len(self)
+        if isinstance(self.process, DiscreteVP):
+            return torch.arange(n - 1, -1, -1, dtype=torch.float32)
+        return self._training.label(time_grid("uniform_lambda", self.process, n - 1)).float()
 
     def _begin_anew(self, index: int) -> None:
         """Plan the evaluations from `index` on as a run of their own."""
-        first = float(self.process.t_of_label(float(self.timesteps[index])))
+        first = float(self._training.time(self.timesteps[index].cpu()))
         steps = steps_for(self.method, len(self.timesteps) - index)
         spacing = self.config.timestep_spacing
         if spacing in grids:
@@ -250,6 +272,10 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         """Clean samples, noised to the level of each timestep."""
         alpha, sigma = self._levels(original_samples, timesteps)
         return alpha * original_samples + sigma * noise
+
+    def scale_noise(self, sample: Tensor, timestep: Tensor, noise: Tensor) -> Tensor:
+        """`add_noise`, as pipelines of rectified flow call it."""
+        return self.add_noise(sample, noise, timestep)
 
     def get_velocity(self, sample: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """The v that belongs to clean samples and noise: a training target."""
@@ -291,9 +317,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         x = asking.state * (alpha / time).to(state)
         if model_output.shape[1] == 2 * x.shape[1]:
             model_output = model_output[:, : x.shape[1]]  # the rest is a learned variance
-        prediction = PREDICTIONS[self.config.prediction_type]
-        output = model_output.detach().to(dtype)
-        x0 = to_x0(output, x, alpha, self.process.sigma(t), prediction)
+        x0 = self._training.x0(model_output.detach().to(dtype), x, t)
         for correction in self._corrections():
             x0 = correction(x0, t)
         self._index = index + 1
@@ -326,7 +350,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
             index = int((self.timesteps.cpu().double() - timestep).abs().argmin())
         first = self._step_of[index]
         new = index == 0 or self._step_of[index - 1] < first
-        if not new or abs(float(self.process.label(self._grid[first])) - timestep) > 1e-2:
+        if not new or abs(float(self._training.label(self._grid[first])) - timestep) > 1e-2:
             raise ValueError(
                 f"method {self.method.name!r} cannot begin at timestep {timestep:g}, number {index}: "
                 "a run begins at the first evaluation of a step; a method with memory also needs to "
@@ -373,7 +397,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
 
     def _time(self, clock: Tensor, grid: Tensor) -> Tensor:
         """The process's time; a clock that left the grid by rounding is at its end."""
-        low, high = (float(self._clock.of(t)) for t in (1.0, float(grid[-1])))
+        low, high = (float(self._clock.of(grid[n])) for n in (0, -1))
         return self._clock.time(clock.clamp(low, high))
 
     def _corrections(self) -> list[Correction]:
@@ -386,9 +410,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         return []
 
     def _levels(self, x: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
-        t = self.process.t_of_label(
-            torch.as_tensor(timesteps).cpu().double().clamp(-1.0, len(self) - 1)
-        )
+        t = self._training.time(torch.as_tensor(timesteps).cpu())
         t = t.reshape(-1, *(1,) * (x.ndim - 1))
         return self.process.alpha(t).to(x), self.process.sigma(t).to(x)
 
@@ -408,44 +430,6 @@ def _not_ours(x: Tensor, t: Tensor) -> Tensor:
 def method_named(text: str) -> Tableau:
     """A tableau from a name of the catalogue or from its TOML text."""
     return loads(text) if "\n" in text else catalogue[text]
-
-
-def discrete_process(config: Any) -> DiscreteVP:
-    """The process of a scheduler's configuration, as diffusers' own schedulers define it.
-
-    Parameters
-    ----------
-    config : mapping
-        ``num_train_timesteps``, ``beta_start``, ``beta_end``, ``beta_schedule``, ``trained_betas``,
-        ``rescale_betas_zero_snr``; what is missing is as in DDPM.
-    """
-    n = config.get("num_train_timesteps", 1000)
-    low, high = config.get("beta_start", 1e-4), config.get("beta_end", 0.02)
-    schedule = config.get("beta_schedule", "linear")
-    trained = config.get("trained_betas")
-    line = torch.linspace(0, 1, n, dtype=torch.float64)
-    if trained is not None:
-        betas = torch.as_tensor(trained, dtype=torch.float64)
-    elif schedule == "linear":
-        betas = low + (high - low) * line
-    elif schedule == "scaled_linear":
-        betas = (low**0.5 + (high**0.5 - low**0.5) * line) ** 2
-    elif schedule == "sigmoid":
-        betas = low + (high - low) * torch.sigmoid(12 * line - 6)
-    elif schedule == "squaredcos_cap_v2":
-        angle = (torch.arange(n + 1, dtype=torch.float64) / n + 0.008) / 1.008 * math.pi / 2
-        f = torch.cos(angle) ** 2
-        betas = (1 - f[1:] / f[:-1]).clamp_max(0.999)
-    else:
-        known = ("linear", "scaled_linear", "sigmoid", "squaredcos_cap_v2")
-        raise ValueError(unknown("beta_schedule", schedule, known))
-    if config.get("rescale_betas_zero_snr", False):
-        root = torch.cumprod(1 - betas, 0).sqrt()
-        products = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
-        # Nothing of the data left would put the last label at rho = 0, where epsilon says nothing.
-        products[-1] = min(2.0**-24, float(products[-2]) / 2)
-        return DiscreteVP.from_alphas_cumprod(products)
-    return DiscreteVP.from_betas(betas)
 
 
 def _drawn(generator: torch.Generator | None) -> int:

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from diffusion.discrete import DiscreteVP
-from diffusion.edm import EDM, edm_denoiser
+from diffusion.edm import edm_denoiser
 from diffusion.imaging import ImageModel
-from diffusion.interop.diffusers import PREDICTIONS, TableauScheduler, discrete_process
-from diffusion.processes import Flow, Process
+from diffusion.interop.diffusers import TableauScheduler
+from diffusion.interop.training import Preconditioned, Training, training, translated
+from diffusion.processes import VE, Process
 from diffusion.reverse import Model
 from diffusion.wrappers import Denoiser, InDtype, Labelled
 
@@ -70,7 +71,7 @@ def load_pretrained(
     if not isinstance(network, UNet2DModel):
         raise ValueError(f"{source} has a {type(network).__name__} where a UNet2DModel is needed")
     network = network.to(device).eval().requires_grad_(False)
-    process, prediction = _process(config)
+    process, prediction, trained = _process(config)
     size = network.config.sample_size
     sides = (size, size) if isinstance(size, int) else tuple(size)
     channels = network.config.in_channels
@@ -85,33 +86,34 @@ def load_pretrained(
             output: Tensor = network(x, time, **labels).sample
             return output[:, :channels]  # the rest is a learned variance
 
-        return InDtype(_with_times(called, process, config), dtype)
+        return InDtype(_with_times(called, process, trained), dtype)
 
     return ImageModel(model, process, prediction, (channels, *sides))
 
 
-def _process(config: Any) -> tuple[Process, str]:
-    """What a scheduler's configuration says of the process and of the network's prediction."""
-    name = str(config.get("_class_name", ""))
-    if name.startswith("EDM"):
-        return EDM(config.get("sigma_min", 0.002), config.get("sigma_max", 80.0)), "x0"
-    if name.startswith("FlowMatch"):
-        return Flow(), "flow"
-    if not {"beta_schedule", "beta_start", "trained_betas"} & set(config):
-        raise ValueError(
-            f"a network with the scheduler {name or 'of no name'} is not known here; those with "
-            "betas, EDM's and FlowMatch's are"
-        )
-    return discrete_process(config), PREDICTIONS[config.get("prediction_type", "epsilon")]
+def _process(config: Any) -> tuple[Process, str, Training]:
+    """The process of images in [-1, 1], what its model predicts, and how its network was trained."""
+    trained = training({**config, **translated(config)})
+    process = trained.process
+    if isinstance(process, VE):
+        # Such networks see images in [0, 1], half as large.
+        process = VE(2 * process.sigma_min, 2 * process.sigma_max)
+    return process, "x0" if isinstance(trained, Preconditioned) else trained.prediction, trained
 
 
-def _with_times(network: Model, process: Process, config: Any) -> Model:
+def _with_times(network: Model, process: Process, trained: Training) -> Model:
     """A network in the role of a model of the process: it sees the times that it was trained with."""
     if isinstance(process, DiscreteVP):
         return Labelled(network, process)
-    if isinstance(process, EDM):
-        sign = -1.0 if config.get("prediction_type") == "v_prediction" else 1.0
+    if isinstance(trained, Preconditioned):
+        sign = -1.0 if trained.prediction == "v" else 1.0
         raw = network if sign > 0 else (lambda x, noise: -network(x, noise))
-        return Denoiser(edm_denoiser(raw, sigma_data=config.get("sigma_data", 0.5)), process)
-    labels = config.get("num_train_timesteps", 1000)
-    return lambda x, t: network(x, t * labels)
+        return Denoiser(edm_denoiser(raw, sigma_data=trained.sigma_data), process)
+
+    def called(x: Tensor, t: Tensor) -> Tensor:
+        label = trained.label(t.double().clamp(0.0, process.T)).to(t)
+        if isinstance(process, VE):
+            return network((x + 1) / 2, label) / 2
+        return network(x, label)
+
+    return called

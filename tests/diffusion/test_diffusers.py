@@ -18,7 +18,8 @@ from tableaux.files import dumps
 diffusers = pytest.importorskip(
     "diffusers", reason="diffusers is not installed: pip install 'sdeint-tableaux[diffusers]'"
 )
-from diffusion.interop.diffusers import TableauScheduler, discrete_process  # noqa: E402
+from diffusion.interop.diffusers import TableauScheduler  # noqa: E402
+from diffusion.interop.training import discrete_process  # noqa: E402
 
 PROCESS = DiscreteVP.from_betas(torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64))
 DATA = GaussianMixture([0.3, 0.5, 0.2], [[-1.5], [0.2], [2.0]], [0.09, 0.04, 0.16])
