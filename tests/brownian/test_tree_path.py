@@ -6,7 +6,9 @@ and below 1e-6 for each test (at most four hundred comparisons each). Seeds are 
 
 from __future__ import annotations
 
+import inspect
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -242,6 +244,21 @@ def test_rounded_dyadic_times_are_the_nodes() -> None:
     rounded = path.on(torch.linspace(0.1, 0.7, 9, dtype=torch.float64) * (1 + 2e-16))
     assert torch.equal(exact.draw(0, 8, BOTH)["H"], rounded.draw(0, 8, BOTH)["H"])
     assert rounded.drawn == exact.drawn < 30
+
+
+def test_a_deep_tree_neither_recurses_nor_is_left_by_rounding() -> None:
+    # The traps: a call for each level; and a last time that rounding has put beyond the end.
+    path = TreePath(3, (2,), (1,), t0=0.1, t1=0.7, depth=44, dtype=torch.float64)
+    grid = torch.tensor([0.1 - 1e-17, 0.3, 0.7 + 1.2e-16], dtype=torch.float64)
+    assert float(grid[-1]) > path.t1
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 40)
+    try:
+        drawn = path.on(grid).draw(0, 2, BOTH)
+    finally:
+        sys.setrecursionlimit(limit)
+    whole = path.increment(path.t0, path.t1)["W"]
+    torch.testing.assert_close(drawn["W"].sum(0), whole, rtol=0, atol=1e-14)
 
 
 def test_a_dyadic_grid_in_order_costs_a_constant_number_of_normals_a_step() -> None:

@@ -37,6 +37,15 @@ def test_real_arguments_of_every_size(k: int, dtype: torch.dtype) -> None:
             assert relative_error(got, exact, exact) < LIMITS[dtype], x
 
 
+def test_phi_3_is_right_where_its_formula_is_not() -> None:
+    # The trap: three cancellations, in single precision.
+    z = torch.tensor(1e-3)
+    formula = (torch.exp(z) - 1 - z - z**2 / 2) / z**3
+    exact = float(reference.phi(3, float(z)))
+    assert abs(float(formula) / exact - 1) > 0.3
+    assert abs(float(phis(z)[3]) / exact - 1) < LIMITS[torch.float32]
+
+
 @pytest.mark.parametrize("k", range(5))
 def test_complex_arguments_in_all_directions(k: int) -> None:
     z = torch.tensor(
