@@ -15,8 +15,7 @@ from diffusion.stochasticity import stochasticity
 from diffusion.transitions import transition_log_probabilities
 from sdeint import ProblemError, solve
 from sdeint.cli import main
-
-from .test_sampling import Impulses
+from sdeint.testing import Impulses
 
 DATA = GaussianMixture([1.0], [[0.0]], 0.7)
 MIXTURE = GaussianMixture([0.4, 0.6], [[-1.0], [0.8]], [0.1, 0.05])
