@@ -196,6 +196,14 @@ def test_a_folder_of_diffusers_is_sampled_and_evaluated_end_to_end(
         "sample", *model, "--method", "EM", "--out", out
     )
     assert len(list(out.glob("0*.png"))) == 6
+    # an item has the class of its number, whatever the batch
+    made = []
+    for batch in (2, 6):
+        few = ("--model", tmp_path / "net", "--nfe", 5, "--items", 6, "--batch", batch)
+        run("sample", *few, "--method", "EM", "--out", tmp_path / f"by {batch}")
+        (tmp_path / f"by {batch}" / "sheet.png").unlink()
+        made.append(torch.cat(list(read_images(tmp_path / f"by {batch}"))).int())
+    assert int((made[0] - made[1]).abs().max()) <= 1
     noise = torch.randint(0, 256, (6, 3, 8, 8), generator=torch.Generator().manual_seed(0))
     (tmp_path / "real").mkdir()
     save_images(noise.to(torch.uint8), tmp_path / "real")

@@ -63,10 +63,9 @@ def unet(seed=0):
     ).eval()
 
 
-@pytest.mark.parametrize("path", ["grid", "tree"])
-@pytest.mark.parametrize("variance", [0.0, 1.5])
+@pytest.mark.parametrize(("path", "variance"), [("grid", 0.0), ("tree", 0.0), ("grid", 1.5)])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_scheduler_draws_what_sample_draws(method, variance, path):
+def test_a_scheduler_draws_what_sample_draws(method, path, variance):
     calls = []
     scheduler = TableauScheduler(method=method, path=path, variance=variance)
     scheduler.set_timesteps(9)
