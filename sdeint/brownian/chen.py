@@ -12,7 +12,7 @@ Under time reversal W, K and A change sign and H does not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ ODD = frozenset({"W", "K", "A"})
 _AT_ONCE = 1 << 21
 
 Values = Mapping[str, Tensor]
+#: The variables of intervals from those of their two parts, and the lengths of these.
+Join = Callable[[Values, Values, Tensor, Tensor], dict[str, Tensor]]
 
 
 def reversed_steps(values: Values) -> dict[str, Tensor]:
@@ -62,7 +64,9 @@ def join(one: Values, two: Values, first: Tensor, second: Tensor) -> dict[str, T
     return joined
 
 
-def join_runs(values: Values, lengths: Tensor, runs: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+def join_runs(
+    values: Values, lengths: Tensor, runs: Tensor, join: Join = join
+) -> tuple[dict[str, Tensor], Tensor]:
     """Join each run of neighbouring pieces into one, in pairs counted from the run's beginning.
 
     The order of additions within a run depends on the run alone.
@@ -75,6 +79,8 @@ def join_runs(values: Values, lengths: Tensor, runs: Tensor) -> tuple[dict[str, 
         Of the pieces, (n,).
     runs : Tensor
         int64: the number of pieces of each run, at least 1; their sum is n.
+    join : callable
+        `join`, or what else joins two pieces.
     """
     joined = dict(values)
     while len(lengths) > len(runs):
@@ -102,7 +108,12 @@ def join_runs(values: Values, lengths: Tensor, runs: Tensor) -> tuple[dict[str, 
 
 
 def coarse_steps(
-    fine: Steps, widths: Tensor, bounds: Tensor, names: Sequence[str], size: int
+    fine: Steps,
+    widths: Tensor,
+    bounds: Tensor,
+    names: Sequence[str],
+    size: int,
+    join: Join = join,
 ) -> dict[str, Tensor]:
     """The variables of coarse steps, each made of whole fine steps, in float64.
 
@@ -117,11 +128,13 @@ def coarse_steps(
     bounds : Tensor
         int64, increasing: coarse step i consists of the fine steps bounds[i] to bounds[i+1] - 1.
     names : sequence of str
-        Among W, H, K and A.
+        W, H, K and A; others need what `join` joins to be named too.
     size : int
         Numbers that one fine step fills.
+    join : callable
+        As of `join_runs`.
     """
-    needed = tuple(n for n in NEEDS if any(n in NEEDS[name] for name in names))
+    needed = tuple(dict.fromkeys(n for name in names for n in NEEDS.get(name, (name,))))
     at_once = 1 << max(0, (_AT_ONCE // max(1, size)).bit_length() - 1)
     runs = torch.diff(bounds)
     parts = (runs + at_once - 1) // at_once
@@ -136,12 +149,12 @@ def coarse_steps(
         first, stop = int(cuts[i]), int(cuts[j])
         values = fine.draw(first, stop - first, needed)
         double = {n: v.to(torch.float64) for n, v in values.items()}
-        joined, length = join_runs(double, widths[first:stop], torch.diff(cuts[i : j + 1]))
+        joined, length = join_runs(double, widths[first:stop], torch.diff(cuts[i : j + 1]), join)
         drawn.append(joined)
         lengths.append(length)
         i = j
     pieces = {n: torch.cat([values[n] for values in drawn]) for n in needed}
-    joined, _ = join_runs(pieces, torch.cat(lengths), parts)
+    joined, _ = join_runs(pieces, torch.cat(lengths), parts, join)
     return {name: joined[name] for name in names}
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from sdeint.brownian import BrownianPath, GridPath, NestedPath
+from sdeint.brownian.chen import Values, coarse_steps, join
 from sdeint.brownian.path import Steps
 from sdeint.errors import ProblemError
 from sdeint.linear.joining import joining
@@ -25,6 +27,9 @@ MODES: Mapping[str, str] = MappingProxyType({"E": "phi_0", "F": "phi_1"})
 
 #: How many pairs of lengths a nested path keeps the joining of.
 _JOINS = 256
+#: The lengths of two neighbouring intervals; (part, variable, multiplier) to be added up.
+Lengths = tuple[float, float]
+Terms = list[tuple[int, str, Tensor]]
 
 
 def normal(name: str) -> str:
@@ -100,20 +105,24 @@ class _DrawnSteps:
         self.steps, self.flow, self.sizes, self.found = steps, flow, sizes, found
 
     def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
-        drawn = self.steps.draw(first, count, [n for n in names if n not in self.found])
-        rows = [
-            _functionals(self.flow, h, self.found, {name: v[i] for name, v in drawn.items()})
-            for i, h in enumerate(self.sizes[first : first + count])
-        ]
-        for j, name in enumerate(self.found):
-            drawn[name] = torch.stack([row[j] for row in rows])
-        return drawn
+        normals = {normal(name) for name in self.found}
+        wanted = ({"W", "H"} | normals).union(names).difference(self.found)
+        drawn = self.steps.draw(first, count, sorted(wanted))
+        rows: list[list[Tensor]] = []
+        start = 0
+        for h, equal in groupby(self.sizes[first : first + count]):
+            stop = start + len(list(equal))
+            some = {name: value[start:stop] for name, value in drawn.items()}
+            rows.append(_functionals(self.flow, h, self.found, some))
+            start = stop
+        made = {name: torch.cat([row[j] for row in rows]) for j, name in enumerate(self.found)}
+        return {name: value for name, value in drawn.items() if name not in normals} | made
 
 
 def _functionals(
     flow: Flow, h: float, found: Sequence[str], drawn: Mapping[str, Tensor]
 ) -> list[Tensor]:
-    """The functionals of a step from its W and H, and normals for what they leave open."""
+    """The functionals of steps of one size from W and H, and normals for what they leave open."""
     regression, root = flow.noise(0.0, h, [MODES[name] for name in found])
     results = []
     for i in range(len(found)):
@@ -129,52 +138,69 @@ class _JoinedSteps:
 
     def __init__(self, path: NestedPath, grid: Tensor, flow: Flow, found: Sequence[str]) -> None:
         self.path, self.flow, self.found = path, flow, found
-        self._joins: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
+        self._joins: dict[Lengths, list[Terms]] = {}
         self.coarse = path.on(grid)
         fine = path.fine_grid
         self.backward = bool(grid[1] < grid[0])
         if self.backward:
             # The functionals belong to the path run backwards, so its fine steps do too.
             fine = fine.flip(0)
-        self.fine = path.fine_path.on(fine)
         # Sizes that differ by the rounding of the grid's times only are one.
         first: dict[str, float] = {}
-        self.sizes = [first.setdefault(f"{h:.10e}", h) for h in torch.diff(fine).tolist()]
+        sizes = [first.setdefault(f"{h:.10e}", h) for h in torch.diff(fine).tolist()]
+        self.fine = _DrawnSteps(path.fine_path.on(fine), flow, sizes, found)
+        self.widths = torch.tensor(sizes, dtype=torch.float64).abs()
         places = path._places(grid.flip(0) if self.backward else grid)
-        self.places = (len(fine) - 1 - places.flip(0) if self.backward else places).tolist()
+        self.places = len(fine) - 1 - places.flip(0) if self.backward else places
 
     def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
-        modes = {*self.found, *map(normal, self.found)}
-        plain = [name for name in names if name not in modes]
-        drawn = self.coarse.draw(first, count, plain)
-        rows = [self._joined(n) for n in range(first, first + count)]
-        for j, name in enumerate(self.found):
-            drawn[name] = torch.stack([row[..., 2 + j] for row in rows]).to(self.path.dtype)
-        return drawn
+        joined = ("W", "H", *self.found)
+        bounds = self.places[first : first + count + 1]
+        size = 2 * self.path._size(joined)
+        drawn = coarse_steps(self.fine, self.widths, bounds, joined, size, self._join)
+        others = [name for name in names if name not in {*joined, *map(normal, self.found)}]
+        plain = self.coarse.draw(first, count, others)
+        return plain | {name: value.to(self.path.dtype) for name, value in drawn.items()}
 
-    def _joined(self, n: int) -> Tensor:
-        """W, H and the functionals of a coarse step, (*batch, *channels, 2 + functionals)."""
-        start, stop = self.places[n], self.places[n + 1]
-        names = ["W", "H", *map(normal, self.found)]
-        drawn = {k: v.double() for k, v in self.fine.draw(start, stop - start, names).items()}
-        rate = self.flow.rate_now()
-        joins = {} if rate.requires_grad else self._joins
-        total, length = None, 0.0
-        for i, h in enumerate(self.sizes[start:stop]):
-            step = {name: value[i] for name, value in drawn.items()}
-            modes = _functionals(self.flow, h, self.found, step)
-            values = torch.stack([step["W"], step["H"], *modes], dim=-1)
-            if total is None:
-                total, length = values, h
-                continue
-            key = f"{length:.10e}", h
-            found = joins.get(key)
-            if found is None:
-                found = joining(rate, length, h, ["W", "H", *(MODES[n] for n in self.found)])
-                if len(joins) < _JOINS:
-                    joins[key] = found
-            one, two = found
-            total = (one @ total.unsqueeze(-1) + two @ values.unsqueeze(-1)).squeeze(-1)
-            length += h
-        assert total is not None
-        return total
+    def _join(self, one: Values, two: Values, first: Tensor, second: Tensor) -> dict[str, Tensor]:
+        """W, H and the functionals of intervals, from those of their two parts."""
+        pieces: list[list[Tensor]] = []
+        start = 0
+        # On an even grid nearly all pairs have the same lengths, and so the same multipliers.
+        for lengths, equal in groupby(zip(map(_rounded, first), map(_rounded, second))):
+            rows = slice(start, start + len(list(equal)))
+            start = rows.stop
+            parts = [{name: value[rows] for name, value in part.items()} for part in (one, two)]
+            pieces.append([_combined(parts, terms) for terms in self._terms(lengths)])
+        modes = {name: torch.cat([row[j] for row in pieces]) for j, name in enumerate(self.found)}
+        return join(one, two, first, second) | modes
+
+    def _terms(self, lengths: Lengths) -> list[Terms]:
+        """What each functional of an interval takes of the variables of its two parts."""
+        terms = self._joins.get(lengths)
+        if terms is None:
+            rate, names = self.flow.rate_now(), ["W", "H", *self.found]
+            one, two = (-length if self.backward else length for length in lengths)
+            matrices = joining(rate, one, two, [MODES.get(name, name) for name in names])
+            terms = [
+                [
+                    (part, source, matrix[..., row, column])
+                    for part, matrix in enumerate(matrices)
+                    for column, source in enumerate(names)
+                    if bool(matrix[..., row, column].any())
+                ]
+                for row in range(2, len(names))
+            ]
+            if len(self._joins) < _JOINS and not rate.requires_grad:
+                self._joins[lengths] = terms
+        return terms
+
+
+def _rounded(length: Tensor) -> float:
+    """Without the rounding of the sums that lengths are."""
+    return float(f"{float(length):.10e}")
+
+
+def _combined(parts: Sequence[Values], terms: Terms) -> Tensor:
+    total: Any = sum(parts[part][source] * multiplier for part, source, multiplier in terms)
+    return total  # type: ignore[no-any-return]
