@@ -78,7 +78,8 @@ class Kept:
 class Flow(ABC):
     r"""Phi functions of one operator for one solve; made by `LinearOperator.flow`.
 
-    A flow is made for a solve and dropped with it: what it keeps belongs to one autograd graph.
+    A flow is made for a solve and dropped with it: what it keeps belongs to one autograd graph. Only
+    what comes from constant numbers is left to the next solve.
 
     States have the shape (\*batch, \*event). An operator that is diagonal in another basis works on
     what `enter` returns; every other `enter` and `leave` returns its argument, so that a solver
@@ -261,6 +262,11 @@ class PointwiseFlow(Flow):
         super().__init__(dtype, device, event)
         self.rate = rate
         self._timeless = not rate.varies
+        if rate.lasting:
+            # A copy, since other solves may run at the same time.
+            kept = rate.results.get((dtype, device), self._kept)
+            self._kept = rate.results[dtype, device] = OrderedDict(kept)
+            self._bytes = sum(map(_size, kept.values()))
 
     def _compute(self, t: Time, h: Time, start: float, end: float) -> list[Tensor]:
         z = self.rate.over(t, h, start, end)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
@@ -50,12 +51,24 @@ class Rate:
         # Kept as given and widened anew at each use: a copy would miss an optimiser's update, and
         # its graph would be gone after the first backward pass.
         self.constant = None if self.function else value
+        #: What flows have computed, by the precision and device of their states.
+        self.results: dict[Hashable, OrderedDict[Hashable, tuple[Tensor, ...]]] = {}
         if not self.varies:
             refuse_non_finite(self.at(0.0), "L")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "results": {}}
 
     @property
     def varies(self) -> bool:
         return self.function is not None
+
+    @property
+    def lasting(self) -> bool:
+        """Whether what is computed from it serves other solves: it has no gradient to carry."""
+        value = self.constant
+        learned = isinstance(value, Tensor) and (value.requires_grad or value.is_inference())
+        return not (self.varies or learned)
 
     def at(self, t: float | Tensor) -> Tensor:
         """L(t), in double precision."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import pickle
 from typing import Any
 
 import pytest
@@ -143,6 +144,27 @@ def test_each_step_size_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert flow.phi(7.0, 0.1, 4).value is first.value
     flow.phi(0.0, 0.2, 1)
     assert counting.calls == 3
+
+
+def test_another_solve_finds_what_constant_rates_gave(monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting(monkeypatch, "phis")
+    y = torch.ones(4, dtype=F64)
+    rates = EIGENVALUES.clone()
+    constant, learned = Diagonal(rates), Diagonal(EIGENVALUES.clone().requires_grad_())
+
+    def value(operator: Diagonal, state: Tensor = y) -> Tensor:
+        return operator.flow(state).phi(0.0, 0.1, 1).value
+
+    first = value(constant)
+    assert value(constant) is first
+    assert counting.calls == 1
+    assert value(constant, y.float()).dtype is torch.float32
+    assert counting.calls == 2
+    rates *= 2.0
+    torch.testing.assert_close(value(constant), phis(0.1 * rates)[1])
+    assert counting.calls == 3
+    assert value(learned) is not value(learned)
+    assert not pickle.loads(pickle.dumps(constant)).rate.results
 
 
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
