@@ -322,7 +322,7 @@ def _refuse_complex(value: Tensor, dtype: torch.dtype) -> None:
 
 def _fitted(rate: Tensor, y: Tensor) -> Tensor:
     """A rate on y's device, in its precision; a real one stays real."""
-    return rate.to(device=y.device, dtype=y.dtype if rate.is_complex() else y.dtype.to_real())
+    return rate.to(device=y.device, dtype=y.dtype if rate.is_complex() else y.real.dtype)
 
 
 def linear_operator(value: Any) -> LinearOperator:
