@@ -41,7 +41,7 @@ from torch import Tensor
 from diffusion.corrections import Correction
 from diffusion.predictions import to_x0
 from diffusion.processes import Process
-from diffusion.stochasticity import Eta, stochasticity
+from diffusion.stochasticity import Eta, clocks_of
 from sdeint import SDE
 from sdeint.brownian import BrownianPath, TimedPath
 
@@ -124,7 +124,7 @@ class NoiseClock:
         self.model, self.process, self.prediction = model, process, prediction
         self.corrections, self.callback = tuple(corrections), callback
         self.variance = variance
-        self.stochasticity = stochasticity(eta, variance)
+        self.stochasticity = clocks_of(eta, variance)
         self.evaluations = 0
         ends = process.rho(torch.tensor([process.T, 0.0], dtype=torch.float64))
         self._ends = tuple(float(q) for q in self._fitted(ends))

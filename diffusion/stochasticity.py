@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["Constant", "Eta", "Stochasticity", "Varying", "stochasticity"]
+__all__ = ["Constant", "Eta", "Stochasticity", "Varying", "clocks_of"]
 
 #: A number; (eta, low, high), which is eta where low <= sigma/alpha <= high and 0 elsewhere; or a
 #: function of sigma/alpha, a float64 tensor (n,).
@@ -108,7 +108,7 @@ class Varying:
 Stochasticity = Constant | Varying
 
 
-def stochasticity(eta: Eta, variance: float) -> Stochasticity:
+def clocks_of(eta: Eta, variance: float) -> Stochasticity:
     """The clocks of an eta, for data of which the clock q knows the variance.
 
     Raises

@@ -18,7 +18,7 @@ from torch import Tensor
 from diffusion.corrections import Correction, clip, dynamic_threshold
 from diffusion.discrete import DiscreteVP
 from diffusion.grids import grids, time_grid
-from diffusion.interop.training import training, translated
+from diffusion.interop.training import training_of, translated
 from diffusion.reverse import NoiseClock
 from diffusion.sampling import steps_for
 from diffusion.spacings import leading
@@ -138,7 +138,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
     ) -> None:
         if path not in ("grid", "tree"):
             raise ValueError(f"path must be 'grid' or 'tree', got {path!r}")
-        self._training = training(self.config)
+        self._training = training_of(self.config)
         self.process = self._training.process
         self._clock = NoiseClock(_not_ours, self.process, "x0", eta=eta, variance=variance)
         self.method = method_named(method)
@@ -210,7 +210,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
 
     def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
         """What the network sees of the sample that it is asked about at `timestep`."""
-        return self._training.entered(sample, self._training.time(torch.as_tensor(timestep).cpu()))
+        return self._training.entered(sample, timestep)
 
     def set_seed(self, seed: int | Sequence[int] | None) -> None:
         """Fix the noise of the steps: one seed for the batch, one an item, or None for `generator`."""

@@ -16,7 +16,7 @@ from diffusion.discrete import DiscreteVP
 from diffusion.edm import edm_denoiser
 from diffusion.imaging import ImageModel
 from diffusion.interop.diffusers import TableauScheduler
-from diffusion.interop.training import Preconditioned, Training, training, translated
+from diffusion.interop.training import Preconditioned, Training, training_of, translated
 from diffusion.processes import VE, Process
 from diffusion.reverse import Model
 from diffusion.wrappers import Denoiser, InDtype, Labelled
@@ -93,7 +93,7 @@ def load_pretrained(
 
 def _process(config: Any) -> tuple[Process, str, Training]:
     """The process of images in [-1, 1], what its model predicts, and how its network was trained."""
-    trained = training({**config, **translated(config)})
+    trained = training_of({**config, **translated(config)})
     process = trained.process
     if isinstance(process, VE):
         # Such networks see images in [0, 1], half as large.

@@ -20,7 +20,7 @@ from diffusion.predictions import to_x0
 from diffusion.processes import VE, Flow, Process
 from tableaux.errors import unknown
 
-__all__ = ["Training", "discrete_process", "training", "translated"]
+__all__ = ["Training", "discrete_process", "training_of", "translated"]
 
 PREDICTIONS = {
     "epsilon": "epsilon",
@@ -55,8 +55,8 @@ class Training:
         assert isinstance(self.process, DiscreteVP)
         return self.process.t_of_label(label.double().clamp(-1.0, self.process.labels - 1))
 
-    def entered(self, x: Tensor, t: Tensor) -> Tensor:
-        """What the network sees as its state."""
+    def entered(self, x: Tensor, label: Any) -> Tensor:
+        """What the network sees as its state, at a label."""
         return x
 
     def x0(self, output: Tensor, x: Tensor, t: Tensor) -> Tensor:
@@ -100,7 +100,8 @@ class Preconditioned(Training):
     def time(self, label: Tensor) -> Tensor:
         return torch.exp(4 * label.double()).clamp(0.0, self.process.T)
 
-    def entered(self, x: Tensor, t: Tensor) -> Tensor:
+    def entered(self, x: Tensor, label: Any) -> Tensor:
+        t = self.time(torch.as_tensor(label))
         return x * preconditioning(t, self.sigma_data)[2].to(x)
 
     def x0(self, output: Tensor, x: Tensor, t: Tensor) -> Tensor:
@@ -112,7 +113,7 @@ class Preconditioned(Training):
 PROCESSES = ("betas", "edm", "ve", "flow")
 
 
-def training(config: Mapping[str, Any]) -> Training:
+def training_of(config: Mapping[str, Any]) -> Training:
     """From parameters of `TableauScheduler`; what is missing is as in its defaults.
 
     Raises

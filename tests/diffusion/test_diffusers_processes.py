@@ -14,7 +14,7 @@ diffusers = pytest.importorskip(
 )
 from diffusion.interop.diffusers import TableauScheduler  # noqa: E402
 from diffusion.interop.pretrained import load_pretrained  # noqa: E402
-from diffusion.interop.training import training, translated  # noqa: E402
+from diffusion.interop.training import training_of, translated  # noqa: E402
 
 NOISE = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -265,7 +265,7 @@ def test_what_is_no_process_is_refused():
     with pytest.raises(ValueError, match="'ve' needs sigma_min and sigma_max"):
         TableauScheduler(process="ve")
     with pytest.raises(ValueError, match="has prediction_type 'epsilon' or 'v_prediction'"):
-        training({"process": "edm", "sigma_min": 1, "sigma_max": 2, "prediction_type": "sample"})
+        training_of({"process": "edm", "sigma_min": 1, "sigma_max": 2, "prediction_type": "sample"})
     with pytest.raises(ValueError, match="scheduler of no name is not known here"):
         TableauScheduler.from_config(diffusers.IPNDMScheduler().config)
     with pytest.raises(ValueError, match="inverted sigmas"):

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from diffusion import VP, Flow, GaussianMixture, NoiseClock, sample, trajectory
 from diffusion.recorded import Request
-from diffusion.stochasticity import stochasticity
+from diffusion.stochasticity import clocks_of
 from diffusion.transitions import transition_log_probabilities
 from sdeint import ProblemError, solve
 from sdeint.cli import main
@@ -70,7 +70,7 @@ def test_marginals_are_met_where_eta_jumps(name):
 @pytest.mark.parametrize("variance", [0.0, 0.3, 4.0])
 @pytest.mark.parametrize("eta", [*ETAS.values(), 0.0, 1.0, 0.4])
 def test_the_clock_has_an_inverse_and_its_noise_is_its_square_over_q(eta, variance):
-    clocks = stochasticity(eta, variance)
+    clocks = clocks_of(eta, variance)
     levels = torch.logspace(2, -2.5, 300, dtype=torch.float64)
     q = 1 / (levels**2 + variance)
     r = clocks.of(q)
@@ -78,6 +78,32 @@ def test_the_clock_has_an_inverse_and_its_noise_is_its_square_over_q(eta, varian
     torch.testing.assert_close(clocks.back(r), q, rtol=1e-12, atol=0)
     ratio = clocks.noise(r) * q / r**2
     torch.testing.assert_close(ratio, torch.full_like(ratio, float(ratio[0])), rtol=1e-11, atol=0)
+
+
+@pytest.mark.parametrize("variance", [0.0, 4.0])
+@pytest.mark.parametrize("name", ETAS)
+def test_noise_grows_by_eta_squared_where_eta_is_looked_for(name, variance):
+    levels = torch.logspace(1, -2, 400, dtype=torch.float64)
+    between = (levels[1:] * levels[:-1]).sqrt()
+    eta = ETAS[name]
+    if callable(eta):
+        exact = eta(between)
+    else:
+        size, low, high = eta
+        exact = torch.where((between > low) & (between < high), size, 0.0)
+    q = 1 / (levels**2 + variance)
+    clocks = clocks_of(eta, variance)
+    got = torch.diff(torch.log(clocks.noise(clocks.of(q)))) / torch.diff(torch.log(q))
+    # all but the two of them in which eta jumps
+    assert int(((got - exact**2).abs() > 0.02).sum()) <= (0 if callable(eta) else 2)
+
+
+@pytest.mark.parametrize("eta", [0.4, 1.0])
+def test_a_function_that_is_constant_has_the_clock_of_the_constant(eta):
+    q = torch.logspace(-3, 3, 50, dtype=torch.float64)
+    for same in (lambda s: eta + 0 * s, (eta, 1e-5, 1e5)):
+        got = clocks_of(same, 0.0).of(q)
+        torch.testing.assert_close(got, clocks_of(eta, 0.0).of(q), rtol=1e-11, atol=0)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
@@ -153,7 +179,7 @@ def test_steps_without_noise_have_no_density():
 )
 def test_an_eta_that_is_none_is_refused(eta, message):
     with pytest.raises(ValueError, match=message):
-        stochasticity(eta, 0.0)
+        clocks_of(eta, 0.0)
 
 
 def test_an_interval_is_kept_in_the_record_of_a_run(tmp_path):
