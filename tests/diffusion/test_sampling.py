@@ -342,6 +342,20 @@ def test_a_sample_does_not_depend_on_its_device(path, process):
     torch.testing.assert_close(cuda.cpu(), cpu, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("eta", [1.0, 0.5, (0.8, 0.1, 3.0)])
+@pytest.mark.parametrize("variance", [0.0, 2.0])
+def test_on_a_tree_every_grid_sees_the_same_noise_to_rounding(variance, eta):
+    # On Gaussian data of the clock's own variance Z is noise alone, over eight orders of magnitude.
+    def model(x, t):
+        return variance / (variance + 1 / VP().rho(t[0])) * x / VP().alpha(t[0])
+
+    def run(nfe):
+        options = {"prediction": "x0", "method": "EM", "path": "tree", "dtype": torch.float64}
+        return trajectory(model, (3, 1), nfe=nfe, eta=eta, variance=variance, **options).x
+
+    torch.testing.assert_close(run(17)[::2], run(9), rtol=1e-6, atol=1e-9)
+
+
 def test_on_a_tree_more_evaluations_refine_the_same_sample():
     model = MIXTURE.model(VP(), "epsilon")
 
