@@ -270,6 +270,10 @@ def test_what_is_no_process_is_refused():
         training_of({"process": "edm", "sigma_min": 1, "sigma_max": 2, "prediction_type": "sample"})
     with pytest.raises(ValueError, match="scheduler of no name is not known here"):
         TableauScheduler.from_config(diffusers.IPNDMScheduler().config)
+    # other preconditioning, and no way to tell its class but by its keys
+    cosine = {"sigma_schedule": "exponential", "solver_order": 2, "sigma_data": 1.0}
+    with pytest.raises(ValueError, match="CosineDPMSolverMultistepScheduler is not known here"):
+        translated(cosine)
     with pytest.raises(ValueError, match="inverted sigmas"):
         translated({"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": True})
     flow = TableauScheduler(process="flow", timestep_spacing="trailing", method="EM")
