@@ -6,18 +6,25 @@ import statistics
 import time
 from collections.abc import Callable
 
-__all__ = ["median_seconds", "table"]
+__all__ = ["median_seconds", "medians", "table"]
 
 
 def median_seconds(work: Callable[[], object], repeats: int = 5) -> float:
     """Median wall time of `work` over `repeats` calls, after one that is not counted."""
-    work()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
+    return medians(work, repeats=repeats)[0]
+
+
+def medians(*works: Callable[[], object], repeats: int = 5) -> list[float]:
+    """Median wall time of each of several works, in turn; see `median_seconds`."""
+    for work in works:
         work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    seconds: list[list[float]] = [[] for _ in works]
+    for _ in range(repeats):
+        for work, found in zip(works, seconds):
+            start = time.perf_counter()
+            work()
+            found.append(time.perf_counter() - start)
+    return [statistics.median(found) for found in seconds]
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

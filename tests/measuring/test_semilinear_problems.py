@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.exponential import variance_gap
 from sdeint import GridPath, NestedPath, ProblemError, solve
 from sdeint.problems import (
     allen_cahn,
@@ -26,27 +26,6 @@ F64 = torch.float64
 FIELDS = [heat, allen_cahn, burgers]
 
 
-class Units(GridPath):
-    """Each variable of a step alone, with its standard deviation: batch item 1 + i has the i-th."""
-
-    NAMES = ("W", "H", "E normal", "F normal")
-
-    def __init__(self, modes: int, h: float) -> None:
-        super().__init__(0, (1 + len(self.NAMES),), (modes,), dtype=F64)
-        self.sizes = dict(zip(self.NAMES, (math.sqrt(h), math.sqrt(h / 12), 1.0, 1.0)))
-
-    def on(self, grid: Tensor) -> Units:  # type: ignore[override]
-        return self
-
-    def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
-        drawn = {}
-        for i, name in enumerate(self.NAMES):
-            value = torch.zeros(count, *self.batch, *self.channels, dtype=F64)
-            value[:, 1 + i] = self.sizes[name]
-            drawn[name] = value
-        return {name: drawn[name] for name in names}
-
-
 @pytest.mark.parametrize("method", ["ExponentialEM", "SETDRK2"])
 @pytest.mark.parametrize("h", [1e-6, 1e-3, 0.1, 1.0, 1e3])
 @pytest.mark.parametrize("roughness", [None, 1.0])
@@ -54,13 +33,7 @@ def test_a_step_keeps_the_stationary_variance_of_every_mode_to_rounding(
     method: str, h: float, roughness: float | None
 ) -> None:
     """No sampling: the variances of what a step adds up, each of its variables alone."""
-    problem = heat(1024, roughness=roughness)
-    assert problem.variance is not None
-    y0 = torch.zeros(5, 1024, dtype=F64)
-    y0[0] = problem.variance.sqrt()
-    end = solve(problem.sde, y0, [0.0, h], method=method, steps=1, path=Units(1024, h)).y[-1]
-    gap = (end.square().sum(0) / problem.variance - 1).abs()
-    assert float(gap.max()) < 1e-14
+    assert variance_gap(heat(1024, roughness=roughness), method, h) < 1e-14
 
 
 def test_the_covariance_of_the_heat_equation_is_the_sum_over_its_modes() -> None:
