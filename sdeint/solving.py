@@ -104,13 +104,14 @@ def solve(
     """
     if not isinstance(y0, torch.Tensor):
         raise ProblemError(f"y0 must be a tensor, got {type(y0).__name__}")
-    chosen = ""
+    chosen, layout = "", None
     timeline = plan(t, steps, save_at)
     if isinstance(method, str) and method == "auto":
-        exact = isinstance(sde, SemilinearSDE) and _exact_noise(sde, y0, timeline, path)
+        layout = _layout(sde, y0, timeline)
+        exact = isinstance(sde, SemilinearSDE) and _exact_noise(sde, y0, layout, path)
         choice = choose(sde, purpose=purpose, discrete=path == "grid", exact=exact)
         method, chosen = choice.method, choice.reason
-    run = prepare(sde, y0, timeline, method, seed, path, first_path, newton)
+    run = prepare(sde, y0, timeline, method, seed, path, first_path, newton, layout)
     return run(y0, compile, progress, chosen)
 
 
@@ -123,14 +124,15 @@ def prepare(
     path: str | BrownianPath = "grid",
     first_path: int = 0,
     newton: Newton | None = None,
+    layout: Layout | None = None,
 ) -> Run:
-    """What `solve` does before the first step; its arguments."""
+    """What `solve` does before the first step; its arguments, and the layout where it is known."""
     tableau = resolve_method(method)
     check_method(sde, tableau)
     if not isinstance(sde, SemilinearSDE):
         tableau = tableau.without_linear_part
     clock = _clock(y0)
-    layout = examine(sde, y0, timeline.grid[0].detach().to(y0.device, clock))
+    layout = _layout(sde, y0, timeline) if layout is None else layout
     flow = _flow(sde, tableau, y0, timeline)
     layout = _with_channel_axis(layout, tableau, sde, flow)
     driver = _driver(path, sde, layout, y0, clock, timeline, seed, first_path)
@@ -157,9 +159,13 @@ def _clock(y0: Tensor) -> torch.dtype:
     return y0.dtype if y0.dtype in (torch.float32, torch.float64) else torch.float32
 
 
-def _exact_noise(sde: SemilinearSDE, y0: Tensor, timeline: Timeline, path: object) -> bool:
+def _layout(sde: SDE, y0: Tensor, timeline: Timeline) -> Layout:
+    """What the equation's noise looks like, from its first time."""
+    return examine(sde, y0, timeline.grid[0].detach().to(y0.device, _clock(y0)))
+
+
+def _exact_noise(sde: SemilinearSDE, y0: Tensor, layout: Layout, path: object) -> bool:
     """Whether each mode of L can be given its exact noise."""
-    layout = examine(sde, y0, timeline.grid[0].detach().to(y0.device, _clock(y0)))
     if layout.matrix or not sde.operator.own_noise:
         return False
     event = tuple(y0.shape[y0.ndim - sde.event_dims :])

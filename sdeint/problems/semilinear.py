@@ -151,6 +151,18 @@ def _noise(strength: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     return diffusion
 
 
+def _field(
+    modes: Modes,
+    diffusivity: float,
+    rest: Callable[[Tensor, Tensor], Tensor],
+    noise: float,
+    roughness: float | None,
+) -> SemilinearSDE:
+    """The equation of a field that diffuses, with noise in every mode."""
+    diffusion = _noise(_strength(modes, noise, roughness))
+    return SemilinearSDE(-diffusivity * modes.wave**2, rest, diffusion, noise="additive")
+
+
 def heat(
     points: int = 256,
     *,
@@ -231,12 +243,7 @@ def allen_cahn(
     x = modes.places() * (2 * math.pi / length)
     return Semilinear(
         "allen-cahn",
-        SemilinearSDE(
-            -diffusivity * modes.wave**2,
-            reaction,
-            _noise(_strength(modes, noise, roughness)),
-            noise="additive",
-        ),
+        _field(modes, diffusivity, reaction, noise, roughness),
         modes.of(0.5 * torch.sin(x) + 0.3 * torch.cos(3 * x)),
         4.0,
         "Allen and Cahn, Acta Metall. 27 (1979) 1085-1095; with noise: Funaki, Probab. Theory "
@@ -271,12 +278,7 @@ def burgers(
     x = modes.places() * (2 * math.pi / length)
     return Semilinear(
         "burgers",
-        SemilinearSDE(
-            -viscosity * modes.wave**2,
-            advection,
-            _noise(_strength(modes, noise, roughness)),
-            noise="additive",
-        ),
+        _field(modes, viscosity, advection, noise, roughness),
         modes.of(torch.sin(x)),
         2.0,
         "Da Prato, Debussche and Temam, NoDEA 1 (1994) 389-402",

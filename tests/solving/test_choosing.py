@@ -127,3 +127,19 @@ def test_auto_solves_semilinear_equations_by_an_exponential_method(L, g, noise, 
     assert solution.stats.method == method
     stratonovich = SemilinearSDE(L, torch.add, lambda t, y: y, calculus="stratonovich")
     assert not catalogue[choose(stratonovich).method].exponential
+
+
+def test_auto_looks_at_the_noise_of_a_semilinear_equation_once() -> None:
+    calls: dict[str, int] = {}
+
+    def count(method: str) -> str:
+        def g(t: torch.Tensor, y: torch.Tensor) -> float:
+            calls[method] = calls.get(method, 0) + 1
+            return 0.1
+
+        sde = SemilinearSDE(-1.0, lambda t, y: -y, g, noise="additive")
+        return solve(sde, torch.ones(2, 1), [0.0, 1.0], method=method, steps=1).stats.method
+
+    chosen = count("auto")
+    count(chosen)
+    assert calls["auto"] == calls[chosen]
