@@ -13,7 +13,7 @@ from torch import Tensor
 
 __all__ = ["Correction", "clip", "dynamic_threshold", "inpaint"]
 
-#: (x0, t) -> x0, with x0 (batch, *event) and t a 0-dimensional float64 tensor.
+#: (x0, t) -> x0, with x0 (batch, *event) and t a float64 tensor that broadcasts against it.
 Correction = Callable[[Tensor, Tensor], Tensor]
 
 

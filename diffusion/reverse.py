@@ -62,8 +62,8 @@ class Evaluated:
     ----------
     number : int
         1 for the first evaluation of a run.
-    t : float
-        Time of the process.
+    t : float or tensor (batch,)
+        Time of the process; one an item where the method draws its times.
     x : tensor (batch, *event)
         The noisy state at which the model was evaluated: the value or a stage of a step.
     x0 : tensor (batch, *event)
@@ -71,7 +71,7 @@ class Evaluated:
     """
 
     number: int
-    t: float
+    t: float | Tensor
     x: Tensor
     x0: Tensor
 
@@ -159,11 +159,13 @@ class NoiseClock:
         t = self.time(clock.cpu())
         alpha, sigma = self.process.alpha(t), self.process.sigma(t)
         x = z * (alpha / clock.to(t)).to(z)
-        output = self.model(x, t.to(x).expand(x.shape[0]))
+        # One time for all items, or, at random nodes, one for each.
+        output = self.model(x, t.to(x).flatten().expand(x.shape[0]))
         x0 = self.corrected(to_x0(output, x, alpha, sigma, self.prediction), t)
         self.evaluations += 1
         if self.callback is not None:
-            self.callback(Evaluated(self.evaluations, float(t), x, x0))
+            seen = float(t) if t.ndim == 0 else t.flatten()
+            self.callback(Evaluated(self.evaluations, seen, x, x0))
         return x0
 
     def corrected(self, x0: Tensor, t: Tensor) -> Tensor:

@@ -79,6 +79,11 @@ class Asking:
                 f"method {self._run.tableau.name!r} is implicit: it solves for its stages, so it "
                 "must call the drift itself"
             )
+        if self._run.tableau.random_nodes:
+            raise ProblemError(
+                f"method {self._run.tableau.name!r} evaluates the drift at random times, for each item "
+                "its own, which whoever answers would not know of"
+            )
         self.y, self.step, self.finished = y0, 0, False
         self.state: Tensor = y0
         self._memory: list[Tensor] = []

@@ -26,7 +26,7 @@ import sympy
 from sdeint.linear.flow import Term
 from tableaux import Tableau, variables
 from tableaux.phi import Phi, combination
-from tableaux.tableau import RELATIVE_STEP, STEP_RATIOS, STEP_SYMBOLS
+from tableaux.tableau import RANDOM_NODE, RELATIVE_STEP, STEP_RATIOS, STEP_SYMBOLS
 
 __all__ = [
     "Contribution",
@@ -129,7 +129,7 @@ class Evaluation:
     ----------
     drift : bool
     node : float or callable
-        The time is t + node * h.
+        The time is t + node * h ...
     replication : {"once", "channel", "pair", "partner"}
         As the arguments really need it: stages that do not depend on a channel are "once", and
         those of pairs that depend on the partner only are "partner".
@@ -137,6 +137,8 @@ class Evaluation:
         Added to the current value; empty means the current value itself.
     carry : float
         In an exponential method phi_0(carry h L) is first applied to the current value.
+    at_random : bool
+        ... or t + u h with the random variable u, for each path its own; `node` is then 0.
     """
 
     drift: bool
@@ -144,6 +146,7 @@ class Evaluation:
     replication: str
     argument: tuple[Contribution, ...]
     carry: float = 0.0
+    at_random: bool = False
 
 
 @dataclass(frozen=True)
@@ -305,6 +308,8 @@ class _Lowering:
         primitives = frozenset(
             name for w in used for _, _, monomial in w.terms for name, _, _ in monomial
         )
+        if any(e.at_random for e in self.evaluations):
+            primitives |= {str(RANDOM_NODE)}
         return Program(
             tuple(self.evaluations),
             outputs,
@@ -386,6 +391,8 @@ class _Lowering:
         carry = 0.0
         if self.tableau.exponential and (drift or not self.additive):
             carry = float(node.evalf(30))
+        if node == RANDOM_NODE:
+            return Evaluation(drift, 0.0, replication, argument, carry, at_random=True), key
         return Evaluation(drift, _number(node), replication, argument, carry), key
 
     def index(self, stage: Stage) -> int:

@@ -108,6 +108,7 @@ class Stepper:
             if i in self.clusters:
                 step.solve(i, self.clusters[i], times)
             elif i not in self.inside:
+                time = step.random_time(time) if evaluation.at_random else time
                 step.values.append(step.evaluate(evaluation, time, step.argument(evaluation)))
         new = step.output(self.program.outputs)
         return new, [step.value(i) for i in self.program.keep]
@@ -134,6 +135,13 @@ class Step:
             self.moving = Moving(stepper.flow, start, stepper.sign, numbers, y, noise, kept)
         self._products: dict[tuple[Monomial, str], Tensor] = {}
         self._weights: dict[int, tuple[Scalar, Tensor | None]] = {}
+
+    def random_time(self, start: Tensor) -> Tensor:
+        """The time of the random node of each path, one number to all of its components."""
+        dims = self.stepper.event_dims
+        u = self.noise["u"].reshape(*self.y.shape[: self.y.ndim - dims], *(1,) * dims)
+        time: Tensor = start + u.to(start.dtype) * (self.numbers.power(1) * self.stepper.sign)
+        return time
 
     def value(self, source: int) -> Tensor:
         return self.values[source] if source >= 0 else self.memory[-1 - source]

@@ -71,8 +71,10 @@ def outcomes(tableau: Tableau, channels: int, h: float, nodes: int = 6) -> tuple
         ),
         "sign": (np.array([-1.0, 1.0]), np.array([0.5, 0.5])),
         "eta": (np.array([-1.0, 1.0]), np.array([0.5, 0.5])),
+        "u": _uniform(nodes),
     }
-    keys = primitives_of(tableau, channels)
+    found = primitives_of(tableau, channels)
+    keys = [key for key in found if key[0] != "bridge"]
     for name, _ in keys:
         if name not in laws:
             raise TableauError(
@@ -82,7 +84,17 @@ def outcomes(tableau: Tableau, channels: int, h: float, nodes: int = 6) -> tuple
             )
     grids = np.meshgrid(*(laws[name][0] for name, _ in keys), indexing="ij")
     weights = np.array([np.prod(p) for p in product(*(laws[name][1] for name, _ in keys))])
-    return {key: grid.reshape(-1) for key, grid in zip(keys, grids)}, weights.reshape(-1)
+    values = {key: grid.reshape(-1) for key, grid in zip(keys, grids)}
+    if len(keys) < len(found):
+        u = values["u", ()]
+        values["bridge", ()] = np.sqrt(12 * u * (1 - u))
+    return values, weights.reshape(-1)
+
+
+def _uniform(nodes: int) -> tuple[Array, Array]:
+    """The rule of Gauss and Legendre on (0, 1)."""
+    x, w = np.polynomial.legendre.leggauss(nodes)
+    return (x + 1) / 2, w / 2
 
 
 class _Step:

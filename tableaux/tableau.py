@@ -59,6 +59,8 @@ CLAIM_CLASSES = (*NOISE_CLASSES, *ADDITIVE_CLASSES)
 STEP_RATIOS = sympy.symbols("r r_2 r_3")
 #: h_n / t_n, for methods in a clock with a natural origin: see `tableaux.relative`.
 RELATIVE_STEP = sympy.Symbol("h_t")
+#: A node that is drawn anew in each step, the variable u of `tableaux.variables`.
+RANDOM_NODE = sympy.Symbol("u")
 #: What an entry may depend on without being that of a family.
 STEP_SYMBOLS = frozenset({*STEP_RATIOS, RELATIVE_STEP})
 
@@ -143,6 +145,8 @@ class Tableau(PrintedForms):
         if self.exponential:
             self._check_exponential()
         self._check_memory(by_name)
+        if self.random_nodes:
+            self._check_random()
         cycle = self._cycle()
         if cycle and not self.implicit:
             raise TableauError(
@@ -167,6 +171,19 @@ class Tableau(PrintedForms):
         for block in self.blocks:
             if any(node.has(Phi) for node in block.nodes):
                 raise TableauError(f"block {block.name!r}: a node is a number, not a phi function")
+
+    def _check_random(self) -> None:
+        for block in self.blocks:
+            if block.colour == "diffusion" and RANDOM_NODE in block.nodes:
+                raise TableauError(
+                    f"block {block.name!r}: a random node {RANDOM_NODE} is one of drift stages; the noise "
+                    "up to there is the label 'I_k(u)'"
+                )
+        if self.implicit or self.exponential or self.relative or self.start is not None:
+            raise TableauError(
+                f"random nodes {RANDOM_NODE} are those of explicit one-step methods, without phi "
+                f"functions and {RELATIVE_STEP}"
+            )
 
     def _check_memory(self, by_name: Mapping[str, Block]) -> None:
         memory = [block for block in self.blocks if block.remembers is not None]
@@ -242,7 +259,7 @@ class Tableau(PrintedForms):
         """Symbols that are left free in the entries: those of a family, and `STEP_SYMBOLS`."""
         entries = [e for c in self.couplings for _, _, e in c.entries()]
         entries += [e for o in (*self.outputs, *self.embedded) for _, e in o.entries()]
-        entries += [c for block in self.blocks for c in block.nodes]
+        entries += [c for block in self.blocks for c in block.nodes if c != RANDOM_NODE]
         return frozenset().union(*map(free_symbols, entries))
 
     @cached_property
@@ -304,7 +321,13 @@ class Tableau(PrintedForms):
     @cached_property
     def primitives(self) -> frozenset[str]:
         """The random variables that a step needs, as names of `tableaux.variables.PRIMITIVES`."""
-        return frozenset().union(*(variables[label].primitives for label in self.labels))
+        found = frozenset().union(*(variables[label].primitives for label in self.labels))
+        return found | {str(RANDOM_NODE)} if self.random_nodes else found
+
+    @cached_property
+    def random_nodes(self) -> bool:
+        """Whether stages stand at a random time of the step."""
+        return any(RANDOM_NODE in block.nodes for block in self.blocks)
 
     def accepts(self, noise: str) -> bool:
         """Whether it is meant for problems of this noise class."""

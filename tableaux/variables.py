@@ -44,7 +44,7 @@ class Primitive:
         The power of h that it scales with.
     law : str
         ``"path"`` (a functional of the Brownian path on the step), ``"four-point"``,
-        ``"three-point"`` or ``"two-point"``.
+        ``"three-point"``, ``"two-point"`` or ``"uniform"``.
     meaning : str
     """
 
@@ -69,6 +69,8 @@ PRIMITIVES: Mapping[str, Primitive] = MappingProxyType(
             Primitive("xi", 1, Fraction(1, 2), "four-point", "+-sqrt((2 +- sqrt(3)) h), never 0"),
             Primitive("sign", 1, Fraction(0), "two-point", "+-1, one a channel"),
             Primitive("eta", 0, Fraction(0), "two-point", "+-1, one a step for all channels"),
+            Primitive("u", 0, Fraction(0), "uniform", "on (0, 1), one a step for all channels"),
+            Primitive("bridge", 0, Fraction(0), "uniform", "sqrt(12 u (1 - u)) of that u"),
         )
     }
 )
@@ -405,6 +407,9 @@ for _variable in (
     Variable("eta*h", 0, "eta*h", meaning="step size with a sign"),
     Variable("eta*H_k", 1, "eta*H_k", meaning="space-time area with a sign for all channels"),
     Variable("eta*K_k", 1, "eta*K_k", meaning="space-time-time area with a sign for all channels"),
+    # W(u h) - u W(h) is a bridge of the variance u (1 - u) h, and H of h/12, both independent of W(h).
+    Variable("u*h", 0, "u*h", meaning="step size up to the random node"),
+    Variable("I_k(u)", 1, "u*W_k + bridge*H_k", meaning="W_k up to the random node, in law"),
 ):
     register(_variable)
 

@@ -28,7 +28,7 @@ from tableaux.errors import TableauError
 from tableaux.expansion import beneath, expansion
 from tableaux.jets import Jets
 from tableaux.rooted_trees import TIME, Forest, Tree
-from tableaux.tableau import RELATIVE_STEP, Tableau
+from tableaux.tableau import RANDOM_NODE, RELATIVE_STEP, Tableau
 from tableaux.variables import FUNCTIONALS, PRIMITIVES, variables
 from tableaux.words import Functional, Powers, Word, monomial_functional, monomial_mean
 
@@ -269,7 +269,7 @@ def _domain_and_elements(tableau: Tableau) -> tuple[Any, dict[sympy.Expr, Any]]:
             entries.extend(entry for _, entry in output.entries())
         labels |= {part.label for several in parts for part in several}
     for block in tableau.blocks:
-        entries.extend(block.nodes)
+        entries.extend(node for node in block.nodes if node != RANDOM_NODE)
     for label in labels:
         for k, l in ((1, 1), (1, 2), (2, 1)):
             entries.extend(coefficient for coefficient, _, _ in variables[label].terms(k, l))
@@ -405,9 +405,14 @@ class EntryAlgebra:
     def nodes(self, block: Block) -> StageVector:
         found = self._nodes.get(block.name)
         if found is None:
-            found = tuple(self.ring(self.entry(node)) for node in block.nodes)
+            found = tuple(map(self._node, block.nodes))
             self._nodes[block.name] = found
         return found
+
+    def _node(self, node: sympy.Expr) -> PolyElement:
+        if node == RANDOM_NODE:
+            return self.ring.gens[self.index[str(node), ()]]
+        return self.ring(self.entry(node))
 
     def carried(self, block: Block, depth: int) -> StageVector:
         """c^n/n!: what L^n X_n is multiplied by at the stages."""

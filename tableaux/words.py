@@ -346,12 +346,27 @@ def _four_point_mean(n: int) -> int:
     return mean
 
 
+def _uniform_mean(a: int, b: int) -> Fraction:
+    """E u^a bridge^b, a beta function."""
+    half, odd = divmod(b, 2)
+    if odd:
+        raise TableauError(
+            f"the mean of u^{a} bridge^{b} is no rational number: bridge goes with H_k, whose odd powers "
+            "have none"
+        )
+    return Fraction(12**half * factorial(a + half) * factorial(half), factorial(a + b + 1))
+
+
 def monomial_mean(powers: Powers) -> Fraction:
     """Expectation of a monomial in primitives over a step of length 1.
 
-    Discrete primitives are independent of everything; W, H and K are independent Gaussians.  Only
-    Levy areas depend on other primitives, and only for them are words multiplied.
+    Discrete primitives and u are independent of everything; W, H and K are independent Gaussians.
+    Only Levy areas depend on other primitives, and only for them are words multiplied.
     """
+    at_random = {name: power for (name, _), power in powers if name in ("u", "bridge")}
+    if at_random:
+        rest = monomial_mean(tuple(item for item in powers if item[0][0] not in at_random))
+        return rest and rest * _uniform_mean(at_random.get("u", 0), at_random.get("bridge", 0))
     total = Fraction(1)
     with_area = any(name == "A" for (name, _), _ in powers)
     if any(power % 2 and not (with_area and name in _AREAS) for (name, _), power in powers):

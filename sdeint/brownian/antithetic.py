@@ -7,16 +7,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sdeint.brownian.path import BrownianPath, Steps
+from sdeint.brownian.path import SHARED, BrownianPath, Steps
 
-#: Even under W -> -W: Levy areas, quadratic in W, and the two-point variable that chooses among them.
-_EVEN = frozenset({"A", "eta"})
+#: Even under W -> -W: Levy areas, quadratic in W, and the two-point variable that chooses among them;
+#: random nodes do not know of the path.
+_EVEN = frozenset({"A", *SHARED})
 
 
 class Antithetic(BrownianPath):
     """A batch of paths followed by their mirror images, W -> -W.
 
-    W, H, K, theta, xi and sign change their sign; Levy areas and eta stay. The mirror image of a
+    W, H, K, theta, xi and sign change their sign; Levy areas, eta and random nodes stay. The mirror image of a
     Brownian motion is a Brownian motion, so each half has the right law.
 
     Parameters

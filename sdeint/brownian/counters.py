@@ -54,6 +54,8 @@ TAGS = {
     "xi": 9,
     "E normal": 10,
     "F normal": 11,
+    "u": 12,
+    "bridge": 12,  # a function of u
     "tree": 16,
 }
 

@@ -11,7 +11,14 @@ from sdeint.brownian import levy
 from sdeint.brownian.chen import ODD
 from sdeint.brownian.counters import SERIES_SHIFT, TAGS, Lanes
 from sdeint.brownian.normals import four_normals, four_words, standard_normals, words
-from sdeint.brownian.path import BrownianPath, checked_block, checked_grid
+from sdeint.brownian.path import (
+    DISCRETE,
+    SHARED,
+    UNIFORM,
+    BrownianPath,
+    checked_block,
+    checked_grid,
+)
 
 # The nearest 32 bits come to 1/6: P(theta > 0) = THIRD / 2**32 = 1/6 + 7.8e-11, and the variance of
 # theta is h (1 + 4.7e-10).
@@ -19,7 +26,6 @@ SIXTH = round(2**32 / 6)
 # The larger two of the four values of xi, of 31 bits: |xi| = sqrt((2 + sqrt(3)) h) with probability
 # (3 - sqrt(3))/6, else sqrt((2 - sqrt(3)) h).
 FAR = round(2**31 * (3 - 3**0.5) / 6)
-DISCRETE = ("theta", "xi", "sign", "eta")
 VARIANCE = {"W": 1.0, "H": 1.0 / 12.0, "K": 1.0 / 720.0, "theta": 3.0, "xi": 1.0}
 # Standard normals, for functionals of the path that W and H do not determine.
 STANDARD = ("E normal", "F normal")
@@ -105,14 +111,15 @@ class GridSteps:
             N(0, |h|/720). A: Levy areas ``(I_kl - I_lk)/2``, ``I_kl = int W_k dW_l``, of the
             other three. theta: three-point, +-sqrt(3 |h|) with probability 1/6 each, else 0.
             xi: four-point, +-sqrt((2 +- sqrt(3)) |h|) with probabilities (3 -+ sqrt(3))/12.
-            sign: two-point, +-1. eta: two-point, +-1, one for each step and path. "E normal",
+            sign: two-point, +-1. eta: two-point, +-1, one for each step and path. u: uniform on
+            (0, 1), one for each step and path; bridge: sqrt(12 u (1 - u)) of that u. "E normal",
             "F normal": N(0, 1), of which `sdeint.linear` makes functionals of the path.
 
         Returns
         -------
         dict of str to Tensor
-            (count, *batch, *channels); A is (count, *batch, m, m); eta has channels of size 1. On
-            a decreasing grid the variables are those of the reversed path: W, K and A change
+            (count, *batch, *channels); A is (count, *batch, m, m); eta, u and bridge have channels
+            of size 1. On a decreasing grid the variables are those of the reversed path: W, K and A change
             their sign, H does not.
 
         Raises
@@ -128,7 +135,7 @@ class GridSteps:
         path = self.path
         if name == "A":
             return self._areas(first, count)
-        if name in DISCRETE:
+        if name in (*DISCRETE, *UNIFORM):
             return self._discrete(name, first, count)
         standard = path._shaped(self._in_order(self._standard(name, first, count)))
         if name in STANDARD:
@@ -137,7 +144,7 @@ class GridSteps:
 
     def scale(self, name: str, first: int, count: int) -> Tensor:
         """What a variable's unit form is multiplied by in each step: float64 (count,)."""
-        if name in ("sign", "eta", *STANDARD):
+        if name in ("sign", *SHARED, *STANDARD):
             return torch.ones(count, dtype=torch.float64, device=self.path.device)
         if name not in self._scales:
             scale = torch.sqrt(self._width * VARIANCE[name])
@@ -188,31 +195,41 @@ class GridSteps:
 
     def _standard(self, name: str, first: int, count: int) -> Tensor:
         """Standard normals of the steps, in the order of time."""
-        place, skip = self._places(first, count)
         path = self.path
+        if self.decreasing:
+            first = self.count - first - count
+        place, skip = _places(first, count, path.device)
         normals = standard_normals(path._lanes, place, TAGS[name], path.dtype)
         return normals.flatten(0, 1)[skip : skip + count]
 
     def _discrete(self, name: str, first: int, count: int) -> Tensor:
         path = self.path
-        place, skip = self._places(first, count)
-        lanes = path._shared_lane if name == "eta" else path._lanes
-        word = self._in_order(words(lanes, place, TAGS[name]).flatten(0, 1)[skip : skip + count])
-        unit = _from_word(name, word, path.dtype)
-        if name == "eta":
-            return unit.reshape(count, *path.batch, *(1 for _ in path.channels))
-        unit = path._shaped(unit)
-        return unit if name == "sign" else unit * self._scale(name, first, count, unit.ndim)
-
-    def _places(self, first: int, count: int) -> tuple[Tensor, int]:
-        """The generator's places that cover the steps, and how many of their steps come before."""
         if self.decreasing:
             first = self.count - first - count
-        start, stop = first // 4, -(-(first + count) // 4)
-        return torch.arange(start, stop, device=self.path.device), first - 4 * start
+        unit = self._in_order(unit_steps(path, name, first, count))
+        if name in SHARED:
+            return unit
+        return unit if name == "sign" else unit * self._scale(name, first, count, unit.ndim)
 
     def _in_order(self, steps: Tensor) -> Tensor:
         return steps.flip(0) if self.decreasing else steps
+
+
+def unit_steps(path: BrownianPath, name: str, first: int, count: int) -> Tensor:
+    """A variable that is made of one word, before its scale, in some steps in the order of time."""
+    shared = name in SHARED
+    place, skip = _places(first, count, path.device)
+    lanes = path._shared_lane if shared else path._lanes
+    word = words(lanes, place, TAGS[name]).flatten(0, 1)[skip : skip + count]
+    unit = _from_word(name, word, path.dtype)
+    channels = (1,) * len(path.channels) if shared else path.channels
+    return unit.reshape(count, *path.batch, *channels)
+
+
+def _places(first: int, count: int, device: torch.device) -> tuple[Tensor, int]:
+    """The generator's places that cover some steps, and how many of their steps come before."""
+    start, stop = first // 4, -(-(first + count) // 4)
+    return torch.arange(start, stop, device=device), first - 4 * start
 
 
 def unit_variables(
@@ -222,9 +239,9 @@ def unit_variables(
 
     The form that a compiler fuses with the steps.
     """
-    if name not in DISCRETE:
+    if name not in (*DISCRETE, *UNIFORM):
         return four_normals(lanes, place, TAGS[name], dtype)
-    lanes = shared_lane if name == "eta" else lanes
+    lanes = shared_lane if name in SHARED else lanes
     return [_from_word(name, word, dtype) for word in four_words(lanes, place, TAGS[name])]
 
 
@@ -232,6 +249,9 @@ def _from_word(name: str, word: Tensor, dtype: torch.dtype) -> Tensor:
     if name == "theta":
         positive, negative = word < SIXTH, word >= (1 << 32) - SIXTH
         return positive.to(dtype) - negative.to(dtype)
+    if name in UNIFORM:
+        u: Tensor = (word.to(dtype) + 0.5) * 2.0**-32
+        return u if name == "u" else torch.sqrt(12 * u * (1 - u))
     sign: Tensor = (1 - (word >> 31) * 2).to(dtype)
     if name == "xi":
         far = (word & ((1 << 31) - 1)) < FAR

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sdeint.brownian.chen import coarse_steps, reversed_steps
-from sdeint.brownian.path import BrownianPath, checked_block, checked_grid
+from sdeint.brownian.path import DISCRETE, BrownianPath, checked_block, checked_grid
 
 # A coarse time this near to a fine one, as a share of the shorter fine step beside it, is that one:
 # grids of the same interval in different numbers of steps differ by rounding.
@@ -123,7 +123,7 @@ class NestedSteps:
         """
         checked_block(first, count, self.count, names)
         for name in names:
-            if name in ("theta", "xi", "sign", "eta"):
+            if name in DISCRETE:
                 raise ValueError(
                     f"{name} is a discrete variable, not a functional of a Brownian path, so it "
                     "has no sum over fine steps; use a GridPath (path='grid')"

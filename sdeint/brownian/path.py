@@ -12,7 +12,12 @@ from torch import Tensor
 
 from sdeint.brownian.counters import MAX_CHANNELS, MAX_PATHS, Lanes
 
-NAMES = ("W", "H", "K", "A", "theta", "xi", "sign", "eta", "E normal", "F normal")
+DISCRETE = ("theta", "xi", "sign", "eta")
+#: Where a random node of a step is, and how far the path strays from its chord there.
+UNIFORM = ("u", "bridge")
+#: One for all channels of a path.
+SHARED = ("eta", *UNIFORM)
+NAMES = ("W", "H", "K", "A", *DISCRETE, *UNIFORM, "E normal", "F normal")
 
 
 class Steps(Protocol):

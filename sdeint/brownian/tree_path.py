@@ -11,8 +11,9 @@ from sdeint.brownian import levy
 from sdeint.brownian.bridge import Split
 from sdeint.brownian.chen import coarse_steps, reversed_steps
 from sdeint.brownian.counters import TAGS
+from sdeint.brownian.grid_path import unit_steps
 from sdeint.brownian.normals import standard_normals
-from sdeint.brownian.path import BrownianPath, checked_block, checked_grid
+from sdeint.brownian.path import DISCRETE, UNIFORM, BrownianPath, checked_block, checked_grid
 
 Warp = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 
@@ -115,6 +116,7 @@ class TreePath(BrownianPath):
     def _zeros(self, count: int, names: Sequence[str]) -> dict[str, Tensor]:
         """No increment at all, for so many steps."""
         shapes = dict.fromkeys(names, self.channels)
+        shapes |= dict.fromkeys({*names} & {*UNIFORM}, (1,) * len(self.channels))
         if "A" in shapes:
             shapes["A"] = (levy.channels_of(self.channels),) * 2
         return {
@@ -186,7 +188,7 @@ class TreeSteps:
             )
 
     def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
-        """The variables W, H and A of the steps first, ..., first + count - 1.
+        """The variables W, H and A, and random nodes, of the steps first, ..., first + count - 1.
 
         Neighbouring steps share their ancestors: ask for many at once. On a dyadic grid in order
         each step then costs two normals, plus four a block and level above it.
@@ -196,13 +198,15 @@ class TreeSteps:
         first, count : int
             Which steps; any division of the grid into calls gives the same bits.
         names : sequence of str
-            Among W, H and A. W is the same whether or not the others are asked for.
+            Among W, H and A; and u and bridge, which are the steps', not the path's. W is the same
+            whether or not the others are asked for.
 
         Returns
         -------
         dict of str to Tensor
-            (count, *batch, *channels); A is (count, *batch, m, m). On a decreasing grid the
-            variables are those of the reversed path: W and A change their sign, H does not.
+            (count, *batch, *channels); A is (count, *batch, m, m); u and bridge have channels of
+            size 1. On a decreasing grid the variables are those of the reversed path: W and A
+            change their sign, H does not.
 
         Raises
         ------
@@ -216,10 +220,10 @@ class TreeSteps:
         if self.decreasing:
             first = self.count - first - count
         ends = slice(first, first + count + 1)
-        drawn = {}
+        drawn = {n: unit_steps(self.path, n, first, count) for n in names if n in UNIFORM}
         if "W" in names or "H" in names:
             w, h = self._descend(ends)
-            drawn = {"W": self.path._shaped(w), "H": self.path._shaped(h)}
+            drawn |= {"W": self.path._shaped(w), "H": self.path._shaped(h)}
         if "A" in names:
             drawn["A"] = self._areas(ends)
         if self.decreasing:
@@ -431,7 +435,7 @@ def logarithmic(t0: float, t1: float) -> Warp:
 def _carried(names: Sequence[str]) -> Sequence[str]:
     """Refuse what a tree does not carry."""
     for name in names:
-        if name in ("theta", "xi", "sign", "eta"):
+        if name in DISCRETE:
             raise ValueError(
                 f"{name} is a discrete variable, not a functional of a Brownian path, so a tree "
                 "path has none; use a GridPath (path='grid')"

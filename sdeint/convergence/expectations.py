@@ -26,7 +26,7 @@ from sdeint.errors import ProblemError
 from sdeint.problem import SDE
 from sdeint.problems import Functional, Problem
 from sdeint.progress import track
-from tableaux import Tableau
+from tableaux import PRIMITIVES, Tableau
 
 DISTINCT = 4.0  # standard errors that an error must stand out by before its logarithm is used
 
@@ -158,7 +158,7 @@ def _functional(
 
 def _coupling(setting: Setting, coupling: str, exact: float | None) -> str:
     solved = setting.problem is not None and setting.problem.solution is not None
-    discrete = sorted(primitives(setting.tableau) & {"theta", "xi", "sign", "eta"})
+    discrete = sorted(n for n in primitives(setting.tableau) if PRIMITIVES[n].law != "path")
     if coupling == "auto":
         if solved and not discrete:
             return "solution"
@@ -169,7 +169,7 @@ def _coupling(setting: Setting, coupling: str, exact: float | None) -> str:
         )
     if coupling != "independent" and discrete:
         raise ProblemError(
-            f"{setting.tableau.name!r} uses the discrete variables {', '.join(discrete)}, which "
+            f"{setting.tableau.name!r} uses the variables {', '.join(discrete)}, which "
             "make no path to couple step sizes on; take coupling='independent'"
         )
     if coupling == "solution" and not solved:

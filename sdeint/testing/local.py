@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sdeint.convergence import Study
 from sdeint.convergence.fitting import fit_exact
-from tableaux import Tableau
+from tableaux import PRIMITIVES, Tableau
 
 __all__ = ["local_means"]
 
@@ -115,9 +115,10 @@ def local_means(tableau: Tableau, noise: str) -> Study:
 
 
 def _outcomes(tableau: Tableau, channels: int) -> int:
-    sizes = {"theta": 3, "xi": 4, "sign": 2, "eta": 2}
+    sizes = {"theta": 3, "xi": 4, "sign": 2, "eta": 2, "bridge": 1}
     return math.prod(
-        sizes.get(name, NODES) ** (1 if name == "eta" else channels) for name in tableau.primitives
+        sizes.get(name, NODES) ** (channels if PRIMITIVES[name].indices else 1)
+        for name in tableau.primitives
     )
 
 

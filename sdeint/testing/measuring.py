@@ -14,7 +14,7 @@ from typing import Any
 from sdeint import problems
 from sdeint.convergence import Study, moments, strong, weak
 from sdeint.testing.local import local_means
-from tableaux import Tableau
+from tableaux import PRIMITIVES, Tableau
 
 __all__ = ["SURE", "Measurement", "strong_measurements", "weak_measurements"]
 
@@ -126,7 +126,7 @@ def weak_measurements(tableau: Tableau, noise: str, seed: int) -> list[Measureme
         found.append(Measurement(lambda factor: local_means(tableau, noise), exact=True))
     if enumerable and noise not in ("additive", "martingale"):
         return found
-    discrete = bool(tableau.primitives & {"theta", "xi", "sign", "eta"})
+    discrete = any(PRIMITIVES[name].law != "path" for name in tableau.primitives)
     for problem, functional, paths, coupling in SAMPLED[noise]:
         if enumerable and problem == "growth":
             continue  # local means have seen a nonlinear drift already; time they cannot see

@@ -148,7 +148,7 @@ def _labels(use: set[str], colour: str, arity: int) -> list[str]:
 def _general(draw: Draw, stages: tuple[int, int], areas: bool) -> Tableau:
     left_out = {"E", "F"} if areas else {"A", "E", "F"}  # E and F are those of exponential methods
     path = {name for name, p in PRIMITIVES.items() if p.law == "path"} - left_out
-    discrete = {name for name, p in PRIMITIVES.items() if p.law != "path"}
+    discrete = {name for name, p in PRIMITIVES.items() if p.law not in ("path", "uniform")}
     use = draw(st.sampled_from((path, discrete)))
     blocks = []
     for colour, replications in (

@@ -19,6 +19,7 @@ from tableaux.families import (  # noqa: F401  (each import enters its methods)
     multistep_samplers,
     platen,
     published_samplers,
+    randomised,
     reverse,
     roessler_strong,
     shifted,

@@ -477,18 +477,20 @@ def test_a_stage_with_noise_of_its_own_loses_weak_order_two():
 
 
 class Quadrature(GridPath):
-    """Nodes of Gauss and Hermite for W and H of a single step."""
+    """Nodes of Gauss for W and H of a single step, and for the random node."""
 
-    def __init__(self, unit_w, unit_h):
+    def __init__(self, unit_w, unit_h, u):
         super().__init__(0, tuple(unit_w.shape), (1,), dtype=torch.float64)
-        self.units = unit_w, unit_h
+        self.units = unit_w, unit_h, u
 
     def on(self, grid):
         self.h = float(grid[1] - grid[0])
         return self
 
     def draw(self, first, count, names):
-        scaled = {"W": self.units[0] * self.h**0.5, "H": self.units[1] * (self.h / 12) ** 0.5}
+        w, h, u = self.units
+        scaled = {"W": w * self.h**0.5, "H": h * (self.h / 12) ** 0.5}
+        scaled |= {"u": u, "bridge": torch.sqrt(12 * u * (1 - u))}
         return {name: scaled[name][None, :, None] for name in names}
 
 
@@ -505,18 +507,25 @@ def local_weak_error(method, data, h):
                 shares.append(share * weights / weights.sum())
             else:
                 fourth.append(share * (m**4 + 6 * m**2 * v + 3 * v**2))
-    z, a, b = torch.meshgrid(torch.cat(starts), y, y, indexing="ij")
+    nodes, node_weights = (torch.tensor(v) for v in _gauss(5 if method == "RandomMidpoint" else 1))
+    z, a, b, u = torch.meshgrid(torch.cat(starts), y, y, nodes, indexing="ij")
     inner = noise_weights / noise_weights.sum()
-    weight = torch.einsum("i,j,k->ijk", torch.cat(shares), inner, inner).flatten()
+    weight = torch.einsum("i,j,k,l->ijkl", torch.cat(shares), inner, inner, node_weights).flatten()
     clock = NoiseClock(data.model(VP(), "x0"), VP(), "x0")
-    path = Quadrature(a.flatten(), b.flatten())
+    path = Quadrature(a.flatten(), b.flatten(), u.flatten())
     end = solve(clock.sde(1), z.flatten()[:, None], [1.0, 1.0 + h], method=method, path=path)
     return float((weight * end.y[-1, :, 0] ** 4).sum() - sum(fourth))
 
 
 @pytest.mark.parametrize(
     ("name", "gaussian", "mixture"),
-    [("EM", 1, 1), ("AcceleratedDDPM", 2, 1), ("DPMSolver2S", 2, 2), ("RES2S", 2, 2)],
+    [
+        ("EM", 1, 1),
+        ("AcceleratedDDPM", 2, 1),
+        ("DPMSolver2S", 2, 2),
+        ("RES2S", 2, 2),
+        ("RandomMidpoint", 2, 2),
+    ],
 )
 def test_the_weak_order_that_is_proved_is_observed_where_the_drift_is_not_linear(
     name, gaussian, mixture

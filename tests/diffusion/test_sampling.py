@@ -313,7 +313,7 @@ def test_every_process_and_prediction_samples_the_same_data(process, prediction)
     assert abs(float(second.mean()) - exact) < 5.5 * float(second.std()) / 4000**0.5 + 0.02
 
 
-@pytest.mark.parametrize("method", ["EM", "OneStageStored"])
+@pytest.mark.parametrize("method", ["EM", "OneStageStored", "RandomMidpoint"])
 @pytest.mark.parametrize("path", ["grid", "tree"])
 def test_an_item_does_not_depend_on_its_batch(method, path):
     model = MIXTURE.model(VP(), "epsilon")

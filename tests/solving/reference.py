@@ -10,6 +10,7 @@ import numpy as np
 
 from tableaux import Tableau, variables
 from tableaux.phi import combination
+from tableaux.tableau import RANDOM_NODE
 
 Field = Callable[[float, np.ndarray], np.ndarray]
 
@@ -91,7 +92,8 @@ class Reference:
                 # An iteration reads the values of the one before; the first one, those at x.
                 self.values[key] = self.before.get(key, self.field(block, stage, index, self.x))
             target = index if block.replication != "once" else (None,)
-            state = self.carried(self.number(block.nodes[stage]))
+            c = block.nodes[stage]
+            state = self.carried(None if c == RANDOM_NODE else self.number(c))
             for c in self.tableau.couplings:
                 if c.target != block.name:
                     continue
@@ -109,7 +111,9 @@ class Reference:
         return self.values[key]
 
     def field(self, block, stage, index, state):
-        time = self.t + self.number(block.nodes[stage]) * self.h
+        node = block.nodes[stage]
+        at = self.noise["u"][()] if node == RANDOM_NODE else self.number(node)
+        time = self.t + at * self.h
         return self.f(time, state) if block.colour == "drift" else self.g(time, state)[:, index[0]]
 
     def variable(self, label, inner, outer, one):

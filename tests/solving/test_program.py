@@ -65,6 +65,8 @@ def draw_noise(steps, h, seed):
         * np.sqrt((2 + rng.choice([-1, 1], size=shape) * 3**0.5) * h),
         "sign": rng.choice([-1.0, 1.0], size=shape),
         "eta": rng.choice([-1.0, 1.0], size=(steps, BATCH, 1)),
+        "u": (u := rng.uniform(size=(steps, BATCH, 1))),
+        "bridge": np.sqrt(12 * u * (1 - u)),
     }
 
 
@@ -172,7 +174,7 @@ def compare(tableau, noise_class="general", steps=2, g=(g_torch, g_numpy), seed=
         x, past = y0[b], []
         for n in range(steps):
             here = {name: values[n, b] for name, values in noise.items()}
-            here["eta"] = {(): here["eta"][0]}
+            here |= {name: {(): here[name][0]} for name in ("eta", "u", "bridge")}
             method = (*tableau.starts, tableau)[min(n, len(tableau.starts))]
             step = Reference(method, f_numpy, g[1], m, symbols=symbols_at(grid, n))
             x = step(x, grid[n], grid[n + 1] - grid[n], here, past)
