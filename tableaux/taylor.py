@@ -93,18 +93,24 @@ def taylor_polynomial(expression: Any, x: Any, degree: int) -> Any:
     -x**2/24 + x/12 - 1/2
     """
     count = degree + 1 + _GUARD
+    known: dict[Any, _Series] = {}  # an expanded entry has the same factors in hundreds of terms
 
     def series(part: Any) -> _Series:
+        if part not in known:
+            known[part] = made(part)
+        return known[part]
+
+    def made(part: Any) -> _Series:
         if part == x:
             return _Series(1, (sympy.Integer(1), *(sympy.Integer(0),) * (count - 1)))
-        if x not in part.free_symbols:
-            return _stripped(0, [part, *[sympy.Integer(0)] * (count - 1)])
         if part.is_Add or part.is_Mul:
             pieces = [series(piece) for piece in part.args]
             total = pieces[0]
             for piece in pieces[1:]:
                 total = total + piece if part.is_Add else total * piece
             return total
+        if x not in part.free_symbols:
+            return _stripped(0, [part, *[sympy.Integer(0)] * (count - 1)])
         if part.is_Pow and part.exp.is_Rational:
             return series(part.base).power(part.exp)
         if isinstance(part, sympy.log):
