@@ -6,6 +6,7 @@ The networks and data of `diffusion.digits` are imported on demand.
 from importlib import import_module
 from types import ModuleType
 
+from diffusion.churn import Churn
 from diffusion.corrections import clip, dynamic_threshold, inpaint
 from diffusion.cosine import CosineVP
 from diffusion.discrete import DiscreteVP
@@ -15,6 +16,7 @@ from diffusion.grids import grids, time_grid
 from diffusion.guidance import ClassifierFree, ClassifierGuided
 from diffusion.likelihood import log_likelihood
 from diffusion.mixtures import GaussianMixture, MixtureModel
+from diffusion.noise_level import NoiseLevel
 from diffusion.predictions import compose, convert, from_x0, predictions, to_x0
 from diffusion.processes import VE, VP, Flow, Process, SubVP
 from diffusion.reverse import Evaluated, NoiseClock
@@ -27,6 +29,7 @@ __all__ = [
     "EDM",
     "VE",
     "VP",
+    "Churn",
     "ClassifierFree",
     "ClassifierGuided",
     "CosineVP",
@@ -39,6 +42,7 @@ __all__ = [
     "Labelled",
     "MixtureModel",
     "NoiseClock",
+    "NoiseLevel",
     "Process",
     "SubVP",
     "Trajectory",

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffusion.churn import Churn, churned
 from diffusion.corrections import Correction
 from diffusion.grids import Grid, LambdaRange, Times, time_grid
+from diffusion.noise_level import NoiseLevel
 from diffusion.plan import Plan
 from diffusion.predictions import check_prediction
 from diffusion.processes import VP, Process
@@ -69,6 +71,8 @@ def sample(
     path: str = "grid",
     eta: Eta = 1.0,
     variance: float = 0.0,
+    drift: str = "x0",
+    churn: Churn | None = None,
     denoise: bool = True,
     start: Tensor | None = None,
     start_time: float | None = None,
@@ -117,6 +121,13 @@ def sample(
         Of a coordinate of the data: sampling then starts from, and at any step size is exact on,
         Gaussian data of this variance, whatever the method; other data gain as well
         (docs/diffusion.md).  0, the default, claims nothing about the data.
+    drift : {"x0", "epsilon"}
+        What a method takes for its drift: the denoised state, in the noise clock; or, without
+        stochasticity, the noise, in the clock sigma/alpha (`diffusion.noise_level`): so the methods of
+        Adams in that clock or its logarithm are those of DEIS.
+    churn : Churn, optional
+        Noise that is added at the beginning of steps of the probability flow, as EDM does; with a method
+        without memory and eta = 0 (`diffusion.churn`).
     denoise : bool
         End with one evaluation that removes the noise that is left at the last time.
     start : tensor, optional
@@ -143,7 +154,7 @@ def sample(
         If the method does not fit additive noise, `nfe` is too small for one step, or `eta` too
         large for the state's precision.
     ValueError
-        If the process, prediction, grid, eta or variance is none.
+        If the process, prediction, grid, eta, variance or drift is none.
     """
     return _draw(
         model,
@@ -159,6 +170,8 @@ def sample(
         path=path,
         eta=eta,
         variance=variance,
+        drift=drift,
+        churn=churn,
         denoise=denoise,
         start=start,
         start_time=start_time,
@@ -194,6 +207,8 @@ def _draw(
     path: str,
     eta: Eta,
     variance: float,
+    drift: str,
+    churn: Churn | None,
     denoise: bool,
     start: Tensor | None,
     start_time: float | None,
@@ -234,7 +249,9 @@ def _draw(
         warp = logarithmic(*ends)
         driver = TreePath(batch=batch, channels=event, t0=ends[0], t1=ends[1], warp=warp, **options)
     else:
-        driver = GridPath(batch=batch, channels=event, **options)
+        # Without noise there are random nodes at most, one for all components of an item.
+        channels = (1,) * len(event) if clock.stochasticity.silent else event
+        driver = GridPath(batch=batch, channels=channels, **options)
 
     # Up to the first time the samples are those of the clock's Gaussian model, Brownian motion; or Z =
     # R x0 + noise, for data x0 that are known.
@@ -249,27 +266,71 @@ def _draw(
     if start is not None:
         z = z + float(clock_times[0]) * _checked_start(start, shape).to(z)
     with torch.no_grad():
-        solution = solve(
-            clock.sde(len(event)),
-            z,
-            clock_times,
-            method=tableau,
-            path=clock.driver(driver) or "grid",
-            save_at=save_at,
-            compile=False,  # a model is called, never traced
-            progress=progress,
-        )
+        if churn is None:
+            at, values = _solved(clock, drift, tableau, z, clock_times, driver, save_at, progress)
+        else:
+            _check_churn(tableau, clock)
+            unit = GridPath(batch=batch, channels=event, **options)
+            numbers = torch.arange(steps + 1, dtype=torch.float64)
+            at, values = (
+                clock_times,
+                churned(
+                    z,
+                    clock_times,
+                    churn,
+                    unit.on(numbers).draw(0, steps, ["W"])["W"],
+                    float(process.rho(process.T)) ** -0.5,
+                    lambda z, t: _solved(clock, drift, tableau, z, t, driver, "end", False)[1][-1],
+                ),
+            )
+            if save_at is not None:
+                at, values = at[-1:], values[-1:]
         last = float(clock_times[-1])
-        z = solution.y[-1]
+        z = values[-1]
         if denoise:
             # The time as the steps see it: a 0-dimensional tensor of the state's dtype.
             final = clock.x0(torch.tensor(last, dtype=z.dtype, device=z.device), z)
         else:
             final = clock.to_state(last, z)
-    states = [clock.to_state(float(r), z) for r, z in zip(solution.t, solution.y)]
+    states = [clock.to_state(float(r), z) for r, z in zip(at, values)]
     kept = times if save_at is None else times[-1:]
     plan = Plan(process, prediction, tableau, times, eta, variance, tuple(corrections), driver)
     return Trajectory(kept, torch.stack(states), final, clock.evaluations, plan)
+
+
+def _solved(
+    clock: NoiseClock,
+    drift: str,
+    tableau: Tableau,
+    z: Tensor,
+    times: Tensor,
+    driver: BrownianPath,
+    save_at: str | None,
+    progress: bool,
+) -> tuple[Tensor, Tensor]:
+    """Times of the clock and the values of Z there, from Z at the first of `times`."""
+    if drift not in ("x0", "epsilon"):
+        raise ValueError(f"drift must be 'x0' or 'epsilon', got {drift!r}")
+    options: dict[str, Any] = {"method": tableau, "save_at": save_at, "progress": progress}
+    options |= {"path": clock.driver(driver) or driver}
+    options |= {"compile": False}  # a model is called, never traced
+    if drift == "x0":
+        solution = solve(clock.sde(z.ndim - 1), z, times, **options)
+        return solution.t, solution.y
+    level, start = NoiseLevel(clock), z / float(times[0])
+    solution = solve(level.sde(z.ndim - 1), start, 1 / times, **options)
+    found = [x / float(u) for x, u in zip(solution.y, solution.t)]
+    return 1 / solution.t, torch.stack(found)
+
+
+def _check_churn(tableau: Tableau, clock: NoiseClock) -> None:
+    if not clock.stochasticity.silent or clock.variance:
+        raise ProblemError("churn is for the probability flow: take eta = 0 and variance = 0")
+    if tableau.start is not None or tableau.random_nodes:
+        raise ProblemError(
+            f"method {tableau.name!r} cannot be churned: each step begins anew, so take a method "
+            "without memory and random nodes"
+        )
 
 
 def _checked_clock(clock: NoiseClock, times: Tensor, dtype: torch.dtype) -> Tensor:

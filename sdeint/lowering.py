@@ -220,15 +220,16 @@ def lower_starts(
     for start in reversed(tableau.starts):
         # What comes later from further back passes through.
         passed = {(block, stage, lag - 1) for block, stage, lag in keep if lag > 1}
-        given = tuple(sorted(passed | set(_remembered_values(start))))
+        # A start takes one step only, so that it passes nothing on to itself.
+        given = tuple(sorted(passed | set(_remembered_values(start, again=False))))
         kinds = {"matrix": matrix, "additive": additive, "silent": silent}
         found.insert(0, lower(start, remembered=given, keep=keep, **kinds))
         keep = given
     return tuple(found)
 
 
-def _remembered_values(tableau: Tableau) -> tuple[Slot, ...]:
-    """The values of earlier steps that a tableau with memory reads, or must pass on to read later."""
+def _remembered_values(tableau: Tableau, *, again: bool = True) -> tuple[Slot, ...]:
+    """The values of earlier steps that a tableau reads or, if used `again`, must pass on to read later."""
     memory = {b.name: b for b in tableau.blocks if b.remembers is not None}
     read = {(c.source, j) for c in tableau.couplings for _, j, _ in c.entries()}
     read |= {(o.source, j) for o in tableau.outputs for j, _ in o.entries()}
@@ -236,7 +237,7 @@ def _remembered_values(tableau: Tableau) -> tuple[Slot, ...]:
         (memory[name].remembers or "", j, lag)
         for name, j in read
         if name in memory
-        for lag in range(1, memory[name].lag + 1)
+        for lag in range(1 if again else memory[name].lag, memory[name].lag + 1)
     }
     return tuple(sorted(slots))
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from sdeint.brownian.path import BrownianPath, Steps
+from sdeint.brownian.grid_path import unit_steps
+from sdeint.brownian.path import UNIFORM, BrownianPath, Steps
 
 __all__ = ["TimedPath"]
 
@@ -63,6 +64,12 @@ class _WithPauses:
         self.steps = path.on(distinct) if len(distinct) > 1 else None
 
     def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
+        nodes = {
+            name: unit_steps(self.path, name, first, count) for name in names if name in UNIFORM
+        }
+        return {**self._noise(first, count, [n for n in names if n not in nodes]), **nodes}
+
+    def _noise(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
         path, moves = self.path, self.moves[first : first + count]
         shape = (count, *path.batch, *path.channels)
         zero = torch.zeros(shape, dtype=path.dtype, device=path.device)

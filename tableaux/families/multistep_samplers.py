@@ -16,6 +16,7 @@ from typing import Any
 import sympy
 
 from tableaux.blocks import Block, Coupling, Output
+from tableaux.errors import TableauError
 from tableaux.families.entries import method
 from tableaux.families.log_time import earlier, means, polynomial_weights
 from tableaux.families.singlestep_samplers import dpm_solver_2s
@@ -53,6 +54,18 @@ def multistep(
         start=start,
         citation=citation,
         advice=advice,
+    )
+
+
+def _without_noise(tableau: Tableau) -> Tableau:
+    """The same for the probability flow only: of long memories the proof with noise takes too long."""
+    return replace(
+        tableau,
+        blocks=tuple(b for b in tableau.blocks if b.name != "noise"),
+        couplings=tuple(c for c in tableau.couplings if c.source != "noise"),
+        outputs=tuple(o for o in tableau.outputs if o.source != "noise"),
+        noise="none",
+        start=None if tableau.start is None else _without_noise(tableau.start),
     )
 
 
@@ -110,6 +123,28 @@ def dpm_solver_3m(name: str) -> Tableau:
         _DPM,
         "One evaluation a step, order 3 without noise; with noise no better than DPMSolver2M.",
     )
+
+
+@method("DEIS")
+def deis(name: str, steps: int = 3) -> Tableau:
+    """Adams' weights in log(sigma/alpha), for the noise as drift in the clock sigma/alpha.
+
+    The published steps (diffusers) begin with fewer values, Euler's method first, which leaves order 2 on
+    the whole for any number of steps.  With the denoised state as drift it is DPMSolver2MHeun and,
+    but for the start, DPMSolver3M.
+    """
+    if not 1 <= steps <= 3:
+        raise TableauError(f"DEIS has 1 to 3 steps, not {steps}")
+    before = deis(f"DEIS({steps - 1})", steps - 1) if steps > 1 else None
+    found = multistep(
+        name,
+        adams(steps),
+        {"none": (steps, steps)},
+        before and replace(before, noise="additive"),
+        "Zhang and Chen, arXiv:2204.13902, the variant in log rho",
+        "Without noise, one evaluation a step; give drift='epsilon'.",
+    )
+    return _without_noise(found)
 
 
 @method("AB2")
@@ -218,71 +253,111 @@ def _predicted(
     predictor: tuple[Any, ...],
     corrector: tuple[Any, ...],
     start: Tableau,
-    orders: Orders,
-    citation: str,
-    advice: str,
+    orders: Orders | None = None,
+    citation: str = "",
+    advice: str = "",
+    *,
+    starting: bool = False,
 ) -> Tableau:
     """A stage at the end of the step, predicted from those of earlier steps, and then corrected.
 
-    The predictor weighs the stages before, the newest first; the corrector the new one and those.
+    The predictor weighs the stages before, the newest first; the corrector the new one and those.  Of a
+    `starting` method the oldest value is that at the very beginning, the drift of the first step.
     """
     used = max(len(predictor), len(corrector) - 1)
     blocks = [Block("stage", "drift", (1,))]
     blocks += [
         Block(f"before {lag}", "drift", (1,), remembers="stage", lag=lag)
-        for lag in range(1, used + 1)
+        for lag in range(1, used + 1 - starting)
     ]
+    idle: tuple[Block, ...] = ()
+    if starting:
+        blocks.append(Block("first", "drift", (0,), remembers="drift", lag=used - 1))
+        idle = (Block("drift", "drift", (0,)),)
     return Tableau(
         name,
-        (*blocks, _NOISE),
+        (*blocks, *idle, _NOISE),
         (
             *(Coupling("stage", b.name, "h", ((w,),)) for b, w in zip(blocks[1:], predictor)),
             Coupling("stage", "noise", "I_k", ((1,),)),
         ),
         (*(Output(b.name, "h", (w,)) for b, w in zip(blocks, corrector)), _ONE),
         noise="additive",
-        orders=orders,
+        orders=orders or {},
         start=start,
         citation=citation,
         advice=advice,
     )
 
 
-def _trapezoid(name: str, corrected: Any) -> Tableau:
-    """Euler's prediction and one correction, from the stage of the step before; at first from X."""
-    first = Tableau(
+def _corrected_euler(weight: Any) -> Tableau:
+    """Euler's prediction and one correction: a first step."""
+    return Tableau(
         "Euler, corrected",
         (Block("drift", "drift", (0,)), Block("stage", "drift", (1,)), _NOISE),
         (
             Coupling("stage", "drift", "h", ((1,),)),
             Coupling("stage", "noise", "I_k", ((1,),)),
         ),
-        (Output("drift", "h", (1 - corrected,)), Output("stage", "h", (corrected,)), _ONE),
+        (Output("drift", "h", (1 - weight,)), Output("stage", "h", (weight,)), _ONE),
         noise="additive",
     )
-    return _predicted(name, (sympy.Integer(1),), (corrected, 1 - corrected), first, {}, "", "")
 
 
 _UNIPC = "Zhao, Bai, Rao, Zhou and Lu, arXiv:2302.04867 (without noise)"
 
 
+def _simplified(variant: int) -> Any:
+    """B(h) over e^h - 1: the variants bh1, B = h, and bh2, B = e^h - 1, differ where they simplify."""
+    w = RELATIVE_STEP
+    if variant not in (1, 2):
+        raise TableauError(f"UniPC has the variants 1 (bh1) and 2 (bh2), not {variant}")
+    return (1 + w) * sympy.log(1 + w) / w if variant == 1 else sympy.Integer(1)
+
+
+def _two_steps(half: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """DPM-Solver++(2M) predicts; the parabola in lambda with the new stage corrects."""
+    q = log_step_ratio()
+    return (1 + q * half, -q * half), adams(2, implicit=True)
+
+
 @method("UniPC2")
-def unipc_2(name: str) -> Tableau:
+def unipc_2(name: str, variant: int = 2) -> Tableau:
     """DPM-Solver++(2M) predicts; the parabola in lambda with the new stage corrects.
 
-    One evaluation a step: the stage is not evaluated again at the corrected value.  Two steps of
-    order 1 (UniPC-1, a trapezoid) start it.
+    One evaluation a step: the stage is not evaluated again at the corrected value.  Only the first step
+    is of order 1 (UniPC-1, a trapezoid).
     """
-    q = log_step_ratio()
+    half = _simplified(variant) / 2
     return _predicted(
         name,
-        (1 + q / 2, -q / 2),
-        adams(2, implicit=True),
-        _trapezoid("UniPC1", sympy.Rational(1, 2)),
+        *_two_steps(half),
+        _predicted("second step", *_two_steps(half), _corrected_euler(half), starting=True),
         {**_SECOND, "none": (3, 3)},
         _UNIPC,
         "One evaluation a step and order 3 without noise.",
     )
+
+
+@method("UniPC3")
+def unipc_3(name: str, variant: int = 2) -> Tableau:
+    """The parabola through three stages predicts; the cubic with the new one corrects.
+
+    The first step, UniPC-1, has a local error of order 3, which stays: the order that is proved, of the
+    steps after it, is 4, and that observed from the start is 3.
+    """
+    half = _simplified(variant) / 2
+    weights = adams(3), adams(3, implicit=True)
+    second = _predicted("second step", *_two_steps(half), _corrected_euler(half), starting=True)
+    found = _predicted(
+        name,
+        *weights,
+        _predicted("third step", *weights, second, starting=True),
+        {"none": (4, 4)},
+        _UNIPC,
+        "One evaluation a step; as UniPC2 with more memory, and limited by its published start.",
+    )
+    return _without_noise(found)
 
 
 _SA = "Xue, Yi, Luo, Zhang, Sun, Li and Ma, arXiv:2309.05019"
@@ -292,14 +367,15 @@ _SA = "Xue, Yi, Luo, Zhang, Sun, Li and Ma, arXiv:2309.05019"
 def sa_solver(name: str) -> Tableau:
     """Stochastic Adams: two-step predictor, one-step corrector with the same noise (tau = eta).
 
-    One evaluation a step; two steps with Euler's predictor start it.
+    One evaluation a step; a step with Euler's predictor starts it.
     """
     corrector = adams(1, implicit=True)
+    first = _corrected_euler(corrector[0])
     return _predicted(
         name,
         adams(2),
         corrector,
-        _trapezoid("SASolver, first steps", corrector[0]),
+        _predicted("second step", adams(2), corrector, first, starting=True),
         _SECOND,
         _SA,
         "One evaluation a step, the noise inside the evaluation.",

@@ -13,7 +13,7 @@ from tableaux.families.entries import method
 from tableaux.families.log_time import polynomial_weights
 from tableaux.families.multistep_samplers import multistep
 from tableaux.relative import log_step_ratio
-from tableaux.tableau import RELATIVE_STEP, Tableau
+from tableaux.tableau import RELATIVE_STEP, STEP_RATIOS, Tableau
 
 _NOISE = Block("noise", "diffusion", (0,))
 
@@ -61,6 +61,45 @@ def accelerated_ddpm(name: str) -> Tableau:
         orders={"additive": (1, 1)},
         citation="Li, Huang, Efimov, Wei, Chi and Chen, arXiv:2403.03852",
         advice="One evaluation a step; second order on Gaussian data only.",
+    )
+
+
+@method("AcceleratedODE")
+def accelerated_ode(name: str) -> Tableau:
+    """The step back to the time before, and a correction by the difference of noises there and here.
+
+    For the noise as drift in the clock u = sigma/alpha, with d = u_n^2 - u_(n+1)^2 and d' of the step before:
+    ``X- = X + d'/(2 u) f(u, X)`` at u_(n-1), and
+    ``X+ = X - d/(2 u) f + d^2/(4 d') (f(u_(n-1), X-)/u_(n-1) - f/u)``.  That is the deterministic accelerated
+    sampler as printed for ``alpha_t`` of single steps near 1, where they multiply d'; with these factors,
+    which depend on more than ratios of u, it is of the same order.  The first step, with none before, is
+    Heun's.
+    """
+    w, r = RELATIVE_STEP, STEP_RATIOS[0]
+    share = r * (2 + w) ** 2 / (4 * (2 - w / r))
+    here = Block("drift", "drift", (0,))
+    start = Tableau(
+        "Heun",
+        (here, Block("ahead", "drift", (1,))),
+        (Coupling("ahead", "drift", "h", ((1,),)),),
+        (Output("drift", "h", ("1/2",)), Output("ahead", "h", ("1/2",))),
+        noise="none",
+    )
+    return Tableau(
+        name,
+        # What is remembered is not used: only the ratio of the steps is.
+        (
+            here,
+            Block("back", "drift", (-1 / r,)),
+            Block("before", "drift", (0,), remembers="drift"),
+        ),
+        (Coupling("back", "drift", "h", ((-(1 - w / (2 * r)) / r,),)),),
+        (Output("drift", "h", (1 + w / 2 + share,)), Output("back", "h", (-share / (1 - w / r),))),
+        noise="none",
+        orders={"none": (2, 2)},
+        start=start,
+        citation="Li, Huang, Efimov, Wei, Chi and Chen, arXiv:2403.03852",
+        advice="Without noise, two evaluations a step; give drift='epsilon'.",
     )
 
 
