@@ -12,6 +12,7 @@ from math import gcd
 from typing import Any
 
 import sympy
+from sympy.polys.domains.domain import Domain
 
 from tableaux.errors import TableauError
 from tableaux.tableau import RELATIVE_STEP
@@ -79,8 +80,8 @@ def _terms(value: Any) -> Mapping[Key, Fraction]:
     return value.terms if isinstance(value, Jet) else {(0, 1): Fraction(value)}
 
 
-class Jets:
-    """The domain of jets, with what the proofs ask of a domain of sympy.
+class Jets(Domain):  # type: ignore[misc]
+    """The domain of jets, with what the proofs and sympy's polynomials over it ask of a domain.
 
     Examples
     --------
@@ -91,9 +92,26 @@ class Jets:
     """
 
     zero = Jet({})
+    one = Jet({(0, 1): Fraction(1)})
+    dtype = Jet
+    rep = "jets"
+    is_Exact = True
 
-    def convert(self, number: Any) -> Jet:
+    def __init__(self) -> None:
+        pass
+
+    def __hash__(self) -> int:
+        return hash(self.rep)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Jets)
+
+    def convert(self, number: Any, base: Any = None) -> Jet:
         """A rational number as a jet."""
+        if isinstance(number, Jet):
+            return number
+        if isinstance(number, int):
+            return Jet({(0, 1): Fraction(number)})
         return Jet({(0, 1): Fraction(int(number.p), int(number.q))})
 
     def from_sympy(self, entry: Any) -> Jet:

@@ -35,6 +35,7 @@ from tableaux.differences import differences_cancel
 from tableaux.errors import TableauError, unknown
 from tableaux.jets import DEGREE
 from tableaux.memory import MemoryTables, Window, of_surplus
+from tableaux.relative import in_last_step
 from tableaux.rooted_trees import LINEAR, TIME, Forest, Tree, forest_symmetry, trees
 from tableaux.tableau import (
     NOISE_CLASSES,
@@ -274,17 +275,15 @@ class Prover:
         if noise not in CLASSES:
             raise TableauError(unknown("noise class", noise, CLASSES))
         self.relative = RELATIVE_STEP in tableau.free_symbols
-        several = tableau.start is not None or self.relative
         ratios = tuple(ratios)
-        self.memory = _memory(tableau, embedded, ratios) if several else None
-        if self.memory is not None:
-            tableau = self.memory.last
+        self.memory = None if tableau.start is None else _memory(tableau, embedded, ratios)
+        tableau = in_last_step(tableau, ratios)
         self.tableau = tableau
         self.noise = noise
         self.embedded = embedded
         self.calculus = tableau.calculus
         self.domain = entry_domain(tableau)
-        if self.memory is not None and not homogeneous(tableau):
+        if (self.memory is not None or self.relative) and not homogeneous(tableau):
             raise TableauError(
                 f"tableau {tableau.name!r}: with memory or with h_t in entries, labels must scale as "
                 "h for drift and sqrt(h) for diffusion values"
@@ -403,8 +402,12 @@ class Prover:
         if self.memory is not None:
             return self.memory.difference(tree, channels, window).of_surplus(surplus)
         weights, algebra = self.weights(channels), self.algebra(channels)
-        weight = algebra.of_excess(weights.output(tree), surplus)
+        weight = weights.output(tree)
+        if not self.relative:
+            weight = algebra.of_excess(weight, surplus)
         numerical = algebra.functional(weight, self.calculus, tree.halves)
+        if self.relative:
+            numerical = numerical.converted(lambda jet: of_surplus(jet, surplus))
         if surplus:
             return numerical
         exact = exact_weight(tree, self.calculus)
@@ -425,6 +428,10 @@ class Prover:
         factors = [weights.output(tree) for tree in forest]
         if not all(factors):
             return -exact
+        if self.relative:
+            # Powers of w are told apart at the end: they are among the coefficients.
+            left = self._product(forest[:-1], channels) if forest[1:] else algebra.ring.one
+            return of_surplus(algebra.mean_of_product(left, factors[-1]), surplus) - exact
         if not algebra.homogeneous:
             product = algebra.of_excess(self._product(forest, channels), surplus)
             return algebra.mean(product) - exact

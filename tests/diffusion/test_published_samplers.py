@@ -32,10 +32,11 @@ class Setting:
         self.lam, self.rho = self.process.lambda_(times), self.process.rho(times)
         self.x = torch.linspace(-2, 2, ITEMS, dtype=torch.float64)[:, None] * self.sigma[0]
         self.path = GridPath(3, (ITEMS,), (1,), dtype=torch.float64)
-        drawn = self.path.on(self.rho).draw(0, len(times) - 1, ["W", "H"])
+        drawn = self.path.on(self.rho).draw(0, len(times) - 1, ["W", "H", "K"])
         width = torch.diff(self.rho)[:, None, None]
         self.z = drawn["W"] / width.sqrt()
         self.independent = drawn["H"] * (12 / width).sqrt()
+        self.another = drawn["K"] * (720 / width).sqrt()
 
     def x0(self, x, n):
         return MIXTURE.x0hat(x, self.alpha[n], self.sigma[n])
@@ -139,7 +140,7 @@ def exponential_step(s, x, n, noise, shares, coefficients):
     k = 2 * h if noise else h
     a32, b2, b3 = coefficients(k)
     ends = [*shares, 1.0]
-    path = path_at(s, n, shares[0]) if noise else None
+    path = path_at(s, n, ends) if noise else None
 
     def stage(i, parts):
         c = ends[i]
@@ -156,13 +157,20 @@ def exponential_step(s, x, n, noise, shares, coefficients):
     return stage(2, [(phi1(-k) - b2 - b3, first), (b2, second), (b3, third)])[0]
 
 
-def path_at(s, n, c):
-    """Values of one path at a share of a step, at its end, and again: a stage may be there."""
+def path_at(s, n, shares):
+    """Values of one path at shares of a step, of which 1 is its end: from one to the next by bridges."""
     h = s.lam[n + 1] - s.lam[n]
-    inner, whole = (s.rho[n] * torch.expm1(2 * share * h) for share in (c, 1.0))
+    times = [s.rho[n] * torch.expm1(2 * share * h) for share in shares]
+    whole = times[-1]
     end = whole.sqrt() * s.z[n]
-    inside = inner / whole * end + (inner * (1 - inner / whole)).sqrt() * s.independent[n]
-    return [inside, end, end]
+    value, at, found = torch.zeros_like(end), torch.zeros_like(whole), []
+    for time, normal in zip(times, (s.independent[n], s.another[n], 0.0)):
+        share = (time - at) / (whole - at) if time < whole else 1.0
+        value = value + share * (end - value)
+        value = value + ((time - at) * (1 - share)).sqrt() * normal
+        found.append(value)
+        at = time
+    return found
 
 
 def exponential(s, noise, shares, coefficients):
@@ -182,6 +190,14 @@ def res_3s(s, noise):
         return gamma * c2 * phi2(-c2 * k) + c3**2 / c2 * phi2(-c3 * k), gamma * b3, b3
 
     return exponential(s, noise, (c2, c3), coefficients)
+
+
+def seeds_3(s, noise):
+    """SEEDS-3 for data prediction, r1 = 1/3 and r2 = 2/3; without noise DPM-Solver++(3S)."""
+    c2, c3 = 1 / 3, 2 / 3
+    return exponential(
+        s, noise, (c2, c3), lambda k: (c3**2 / c2 * phi2(-c3 * k), 0.0, phi2(-k) / c3)
+    )
 
 
 def er_sde(s, steps):
@@ -375,6 +391,7 @@ STOCHASTIC = {
     "DPMSolver2S": lambda s: dpm_singlestep(s, True),
     "RES2S": lambda s: dpm_singlestep(s, True, exact_weights=True),
     "RES3S": lambda s: res_3s(s, True),
+    "SEEDS3": lambda s: seeds_3(s, True),
     "ERSDE2": lambda s: er_sde(s, 2),
     "ERSDE3": lambda s: er_sde(s, 3),
     "AB2": lambda s: adams_bashforth(s, True),
@@ -390,6 +407,7 @@ FLOW = {
     "DPMSolver2S": lambda s: dpm_singlestep(s, False),
     "RES2S": lambda s: dpm_singlestep(s, False, exact_weights=True),
     "RES3S": lambda s: res_3s(s, False),
+    "SEEDS3": lambda s: seeds_3(s, False),
     "AB2": lambda s: adams_bashforth(s, False),
     "Lagrange": lagrange_3,
     "HeunEDM": heun_edm,

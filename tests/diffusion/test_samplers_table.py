@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "samplers.md"
 #: What the table leaves to a parameter, and one value of it.
 FORMULAS = {"Lagrange(K)": ("Lagrange(4)", "1 + (K - 1)²", "K"), "DEIS(K)": ("DEIS(2)", "1", "K")}
 PUBLISHED = """
-    DDPM, DDIM, ancestral, SEEDS-1, SEEDS-2, SDE-DPM-Solver++(1), DPM-Solver++(2S), DPM-Solver++(2M),
+    DDPM, DDIM, ancestral, SEEDS-1, SEEDS-2, SEEDS-3, SDE-DPM-Solver++(1), DPM-Solver++(2S), DPM-Solver++(2M),
     DPM-Solver++(3M), RES-2S, RES-3S, UniPC-2, UniPC-3, DEIS, SA-Solver, ER-SDE-2, ER-SDE-3, EDM, churn,
     randomised midpoint, 2410.04760, 2410.23285, 2403.03852, 2506.24042
 """

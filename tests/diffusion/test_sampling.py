@@ -25,8 +25,8 @@ def propagated(method, variance, mean, rho, eta=1.0):
     steps = len(rho) - 1
     data = GaussianMixture([1.0], [[mean]], variance)
     clock = NoiseClock(data.model(VP(), "x0"), VP(), "x0", eta=eta)
-    path = clock.driver(Impulses(steps, ("W", "H"))) or "grid"
-    z0 = torch.zeros(2 + 2 * steps, 1, dtype=torch.float64)
+    path = clock.driver(Impulses(steps, ("W", "H", "K"))) or "grid"
+    z0 = torch.zeros(2 + 3 * steps, 1, dtype=torch.float64)
     z0[1] = 1.0
     times = clock.of(VP().t_of_rho(rho))
     end = solve(clock.sde(1), z0, times, method=method, path=path, save_at="end").y[-1, :, 0]
@@ -39,6 +39,7 @@ def propagated(method, variance, mean, rho, eta=1.0):
             torch.tensor([start**2 * variance + float(spread[0])], dtype=torch.float64),
             h,
             h / 12,
+            h / 720,
         ]
     )
     return float(offset + gains[0] * start * mean), float((gains**2 * variances).sum())
@@ -71,6 +72,7 @@ OBSERVED = {
     "DPMSolver2S": 2,
     "RES2S": 2,
     "RES3S": 2,
+    "SEEDS3": 2,
     "UniPC2": 2,
     "SASolver": 2,
     "ERSDE2": 2,
@@ -380,12 +382,12 @@ def test_no_sampler_evaluates_the_network_more_often_than_it_says(method, nfe, d
         calls.append(tuple(t.shape))
         return torch.zeros_like(x)
 
-    if nfe - denoise < (3 if method in ("SRA3", "SOSRA", "RES3S") else 2):
+    if nfe - denoise < (3 if method in ("SRA3", "SOSRA", "RES3S", "SEEDS3") else 2):
         pytest.skip("too few for a step of this method")
     run = trajectory(model, (2, 1, 4, 4), method=method, nfe=nfe, denoise=denoise)
     assert len(calls) == run.evaluations <= nfe
     two = ("ScoreDifference", "OneStage", "SRA1", "SRA2", "ShARK", "DPMSolver2S", "RES2S")
-    three = ("SRA3", "SOSRA", "RES3S")
+    three = ("SRA3", "SOSRA", "RES3S", "SEEDS3")
     each = 2 if method in two else 3 if method in three else 1
     assert run.evaluations > nfe - each
     assert set(calls) == {(2,)}
