@@ -25,8 +25,8 @@ import torch
 from torch._higher_order_ops.while_loop import while_loop
 
 from sdeint.brownian.counters import Lanes
-from sdeint.brownian.grid_path import STANDARD, unit_variables
-from sdeint.brownian.path import SHARED
+from sdeint.brownian.grid_path import unit_variables
+from sdeint.brownian.path import SHARED, STANDARD
 from sdeint.linear.flow import Flow, Kept
 from sdeint.lowering import Coefficient, Program, Ratios, StepNumbers, Weight
 from sdeint.problem import Field

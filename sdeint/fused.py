@@ -11,7 +11,6 @@ import torch
 from sdeint.brownian.grid_path import GridSteps
 from sdeint.brownian.nested_path import NestedPath
 from sdeint.compiling import FUSED, Chunk, steps_a_chunk
-from sdeint.linear.noise import drawn_for
 
 if TYPE_CHECKING:
     from sdeint.running import Run
@@ -51,7 +50,7 @@ class FusedSteps:
         if run.flow is not None:
             # Functionals of L and the path: steps make them of what a grid's own path draws;
             # other paths may draw them as they stand.
-            names = drawn_for(names) if self.own else tuple(run.drawn(0, 1, y0.dtype))
+            names = run.needs if self.own else tuple(run.drawn(0, 1, y0.dtype))
         fused = tuple(name for name in names if self.own is not None and name in FUSED)
         self.names, self.variables = names, fused
         # A single path's steps cost less than what is done once a block.

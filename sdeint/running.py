@@ -17,7 +17,7 @@ from sdeint.compiling import is_compiler_error, why_not, worth_compiling
 from sdeint.errors import NonFiniteError, ProblemError, StageError
 from sdeint.fused import FusedSteps
 from sdeint.linear.flow import Flow
-from sdeint.linear.noise import MODES, drawn_for, steps_of
+from sdeint.linear.noise import drawn_for, modes, steps_of
 from sdeint.lowering import Program, Ratios, StepNumbers, lower, lower_starts
 from sdeint.newton import Newton, NoConvergence
 from sdeint.problem import SDE, Field, SemilinearSDE
@@ -83,11 +83,12 @@ class Run:
         self.starters += [stepper(program, drift) for program in programs[1:]]
         used = (program.primitives for program in (self.program, *programs))
         self.primitives = frozenset().union(*used)
-        self.needs = drawn_for(self.primitives)
         widths = torch.diff(timeline.grid).abs()
         plain = widths.detach().tolist()
         plain = plain if flow is None else _same(plain, grid)
         self.spans: Sequence[Any] = widths.unbind() if widths.requires_grad else plain
+        self.sizes = [self.sign * h for h in plain]
+        self.needs = drawn_for(self.primitives, flow, self.sizes)
         self.starts: Sequence[Any] = grid[:-1].tolist()
         if flow is not None and widths.requires_grad:
             self.starts = timeline.grid[:-1].unbind()
@@ -140,11 +141,10 @@ class Run:
 
     def steps(self) -> Steps:
         """The random variables of all steps."""
-        if self.flow is None or not self.primitives & MODES.keys():
+        if self.flow is None or not modes(self.primitives):
             return self.path.on(self.timeline.grid)
-        sizes = [self.sign * float(h) for h in self.spans]
         return steps_of(
-            self.path, self.timeline.grid, self.flow, sizes, self.primitives, self.channels > 0
+            self.path, self.timeline.grid, self.flow, self.sizes, self.primitives, self.channels > 0
         )
 
     def fused(self, y0: Tensor, compile: bool | str) -> FusedSteps | None:

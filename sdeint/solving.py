@@ -12,6 +12,7 @@ from sdeint.checks import Layout, check_method, examine
 from sdeint.choosing import choose
 from sdeint.errors import ProblemError
 from sdeint.linear.flow import Flow
+from sdeint.linear.noise import modes
 from sdeint.linear.operators import Scalar, Transformed
 from sdeint.newton import Newton
 from sdeint.problem import SDE, SemilinearSDE
@@ -180,10 +181,12 @@ def _exact_noise(sde: SemilinearSDE, y0: Tensor, layout: Layout, path: object) -
 
 def _flow(sde: SDE, tableau: Tableau, y0: Tensor, timeline: Timeline) -> Flow | None:
     """The linear part, where a method treats it apart."""
-    if not (isinstance(sde, SemilinearSDE) and tableau.exponential):
-        return None
-    ends = float(timeline.grid[0]), float(timeline.grid[-1])
-    return sde.operator.flow(y0, sde.event_dims, ends)
+    first, *_, last = timeline.grid.detach().tolist()
+    ends = first, last
+    if isinstance(sde, SemilinearSDE) and tableau.exponential:
+        return sde.operator.flow(y0, sde.event_dims, ends)
+    # Parts of a step are functionals of the path also where there is no L.
+    return Scalar(0.0).flow(y0, sde.event_dims, ends) if modes(tableau.primitives) else None
 
 
 def _with_channel_axis(layout: Layout, tableau: Tableau, sde: SDE, flow: Flow | None) -> Layout:

@@ -233,7 +233,7 @@ class Step:
         fixed = self.fixed()
         # Which sum of which program: the one after so many values.
         key = id(self.stepper.program), len(self.values), fixed
-        recipe = moving.recipe(key, contributions, fixed)
+        recipe = moving.recipe(key, contributions, fixed, self.stepper.program.primitives)
         state = self.y
         if carry or not recipe.empty:
             total, own = moving.carried(carry), False

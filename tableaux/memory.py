@@ -218,7 +218,7 @@ def exact_over(
     roots = lengths(ratios, window)
     terms: dict[Words, Fraction] = {}
     for word, weight in exact_weight(tree, calculus).terms.items():
-        for split in _splits(word, steps):
+        for split in splits(word, steps):
             words = split + ((),) * (window - steps)
             scale = Fraction(1)
             for step, part in enumerate(split):
@@ -227,14 +227,13 @@ def exact_over(
     return Window(terms, calculus, (0,) * window)
 
 
-def _splits(word: Word, parts: int) -> list[Words]:
+def splits(word: Word, parts: int) -> list[Words]:
+    """A word over several steps of length 1, as the sum of these words over each (Chen)."""
     if parts == 0:
         return [] if word else [()]
     if parts == 1:
         return [(word,)]
-    return [
-        (*head, word[i:]) for i in range(len(word) + 1) for head in _splits(word[:i], parts - 1)
-    ]
+    return [(*head, word[i:]) for i in range(len(word) + 1) for head in splits(word[:i], parts - 1)]
 
 
 class TooShort(Exception):

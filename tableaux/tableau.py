@@ -50,8 +50,9 @@ NOISE_CLASSES: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 #: Classes inside additive noise for which an order can be claimed too.  "constant": neither f nor g
 #: depends on time.  "martingale": g is constant, and f is a martingale along the process, as that of a
-#: reverse diffusion in the noise clock.
-ADDITIVE_CLASSES = ("constant", "martingale")
+#: reverse diffusion in the noise clock.  "kinetic": f is a force, which does not see what it or the
+#: noise moves: ``f' f = f' g = 0``, as in underdamped Langevin dynamics; only L leads from there to it.
+ADDITIVE_CLASSES = ("constant", "martingale", "kinetic")
 CLAIM_CLASSES = (*NOISE_CLASSES, *ADDITIVE_CLASSES)
 
 #: Step ratios that entries of methods with memory may use: r = h_n / h_(n-1) where a step is
@@ -90,7 +91,8 @@ class Tableau(PrintedForms):
     orders : mapping of problem class to (strong, weak)
         The orders that are claimed; None where none is.  Classes: those of `noise`, among them
         ``"none"``, the limit without noise; and, within additive noise, ``"constant"`` (no explicit
-        time) and ``"martingale"`` (a drift f that is a martingale along the process).
+        time), ``"martingale"`` (a drift f that is a martingale along the process) and
+        ``"kinetic"`` (a force f that does not see what it or the noise moves at once).
     implicit : bool
         Whether stages may depend on each other in a cycle.
     start : Tableau or None
@@ -284,7 +286,9 @@ class Tableau(PrintedForms):
         """
         entries = [e for c in self.couplings for _, _, e in c.entries()]
         entries += [e for o in (*self.outputs, *self.embedded) for _, e in o.entries()]
-        return any(e.has(Phi) for e in entries) or not self.labels.isdisjoint(FUNCTIONALS)
+        return any(e.has(Phi) for e in entries) or any(
+            label in FUNCTIONALS for label in self.labels
+        )
 
     @cached_property
     def without_linear_part(self) -> Tableau:
@@ -348,7 +352,7 @@ class Tableau(PrintedForms):
                 Fraction(order)
                 for wide, claim in self.orders.items()
                 for order in claim
-                if wide != "martingale" and order is not None
+                if wide not in ("martingale", "kinetic") and order is not None
             ]
             without = Fraction(ceil(max(orders))) if orders else None
             return without, without

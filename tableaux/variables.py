@@ -12,18 +12,27 @@ of the target (the outer integral), as in ``I_kl = int W_k dW_l``, the integral 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from types import MappingProxyType
 
 import sympy
 
 from tableaux.errors import TableauError, unknown
 from tableaux.exact import exact
 
-__all__ = ["FUNCTIONALS", "PRIMITIVES", "Primitive", "Term", "Variable", "register", "variables"]
+__all__ = [
+    "FUNCTIONALS",
+    "PRIMITIVES",
+    "Primitive",
+    "Term",
+    "Variable",
+    "of_part",
+    "register",
+    "variables",
+]
 
 RELATIONS = ("equal", "less", "greater")
 
@@ -55,7 +64,51 @@ class Primitive:
     meaning: str
 
 
-PRIMITIVES: Mapping[str, Primitive] = MappingProxyType(
+#: Functionals of the path over the first part of a step, ``"E@1/3"`` for that up to ``c h``, c = 1/3:
+#: the letter, the label, and what they are. E and F are also there for the whole step.
+_PARTS: Mapping[str, tuple[str, str]] = {
+    "E": ("int phi_0 dW_k", "int_0^ch e^{(ch-u)L} dW_u"),
+    "F": ("int phi_1 dW_k", "(1/h) int_0^ch int_0^r e^{(r-u)L} dW_u dr"),
+    **{f"P{n}": (f"int pol_{n} dW_k", f"int_0^ch ((ch-u)/h)^{n}/{n}! dW_u") for n in range(4)},
+}
+_SHARE = re.compile(r"[1-9]\d*/[1-9]\d*")
+
+
+def of_part(name: str) -> tuple[str, Fraction] | None:
+    """A name with a part of the step, apart: what comes before the sign @, and the share of the step.
+
+    Examples
+    --------
+    >>> of_part("E@1/2"), of_part("int phi_0 dW_k@2/3"), of_part("E")
+    (('E', Fraction(1, 2)), ('int phi_0 dW_k', Fraction(2, 3)), None)
+    """
+    base, at, text = name.partition("@")
+    if not (at and _SHARE.fullmatch(text)):
+        return None
+    share = Fraction(text)
+    return (base, share) if share < 1 and str(share) == text else None
+
+
+class _Primitives(Mapping[str, Primitive]):
+    """All primitives by name; those of parts of a step are made when they are asked for."""
+
+    def __init__(self, whole: Mapping[str, Primitive]) -> None:
+        self._whole = whole
+
+    def __getitem__(self, name: str) -> Primitive:
+        base, share = of_part(name) or ("", None)
+        if base in _PARTS:
+            return Primitive(name, 1, Fraction(1, 2), "path", f"{_PARTS[base][1]}, c = {share}")
+        return self._whole[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._whole)
+
+    def __len__(self) -> int:
+        return len(self._whole)
+
+
+PRIMITIVES: Mapping[str, Primitive] = _Primitives(
     {
         p.name: p
         for p in (
@@ -144,6 +197,8 @@ class Variable:
         text = {"equal": self.equal, "less": self.less, "greater": self.greater}[
             relation if self.arity == 2 else "equal"
         ]
+        if of_part(self.label):
+            return sympy.Symbol(text)  # the sign @ is none of arithmetic
         read = exact(text, where=f"variable {self.label!r}")
         return sympy.expand(read.subs(sympy.Symbol("h"), _H))
 
@@ -224,13 +279,13 @@ class _Variables(Mapping[str, Variable]):
         self._by_label: dict[str, Variable] = {}
 
     def __getitem__(self, label: str) -> Variable:
-        try:
-            return self._by_label[label]
-        except KeyError:
-            raise TableauError(unknown("random variable", label, self._by_label)) from None
+        found = self._by_label.get(label) or _partial(label)
+        if found is None:
+            raise TableauError(unknown("random variable", label, self._by_label))
+        return found
 
     def __contains__(self, label: object) -> bool:
-        return label in self._by_label
+        return label in self._by_label or (isinstance(label, str) and bool(_partial(label)))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_label)
@@ -241,6 +296,16 @@ class _Variables(Mapping[str, Variable]):
     def __repr__(self) -> str:
         width = max(map(len, self._by_label))
         return "\n".join(f"{v.label:<{width}}  {v.meaning}" for v in self._by_label.values())
+
+
+@cache
+def _partial(label: str) -> Variable | None:
+    """The variable of a label such as ``int phi_0 dW_k@1/2``."""
+    base, share = of_part(label) or (None, None)
+    for letter, (whole, meaning) in _PARTS.items():
+        if whole == base:
+            return Variable(label, 1, f"{letter}@{share}_k", meaning=f"{meaning}, c = {share}")
+    return None
 
 
 variables: Mapping[str, Variable] = _Variables()
@@ -413,11 +478,29 @@ for _variable in (
 ):
     register(_variable)
 
+
 #: Labels of Gaussian functionals of the path with weights in L, of exponential tableaux: the labels
 #: that multiply ``1, h L, (h L)^2, ...`` in their expansions.
-FUNCTIONALS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
+class _Functionals(Mapping[str, tuple[str, ...]]):
+    """Their expansions by label; over a part of a step they go on to the fourth term."""
+
+    _whole: Mapping[str, tuple[str, ...]] = {
         "int phi_0 dW_k": ("I_k", "I_k0/h", "I_k00/h^2"),
         "int phi_1 dW_k": ("I_k0/h", "I_k00/h^2"),
     }
-)
+
+    def __getitem__(self, label: str) -> tuple[str, ...]:
+        base, share = of_part(label) or (label, None)
+        found = self._whole[base]
+        if share is None:
+            return found
+        return tuple(f"int pol_{n} dW_k@{share}" for n in range(int(base == "int phi_1 dW_k"), 4))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._whole)
+
+    def __len__(self) -> int:
+        return len(self._whole)
+
+
+FUNCTIONALS: Mapping[str, tuple[str, ...]] = _Functionals()

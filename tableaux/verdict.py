@@ -35,6 +35,7 @@ from tableaux.differences import differences_cancel
 from tableaux.errors import TableauError, unknown
 from tableaux.jets import DEGREE
 from tableaux.memory import MemoryTables, Window, of_surplus
+from tableaux.parts import difference_in_pieces, pieces
 from tableaux.relative import in_last_step
 from tableaux.rooted_trees import LINEAR, TIME, Forest, Tree, forest_symmetry, trees
 from tableaux.tableau import (
@@ -60,7 +61,7 @@ __all__ = ["Failure", "OrderReport", "PrincipalError", "Verdict", "order"]
 HALF = Fraction(1, 2)
 Ratio = Fraction | int | str
 
-CLASSES = (*NOISE_CLASSES, "martingale")
+CLASSES = (*NOISE_CLASSES, "martingale", "kinetic")
 
 
 @dataclass(frozen=True)
@@ -288,6 +289,7 @@ class Prover:
                 f"tableau {tableau.name!r}: with memory or with h_t in entries, labels must scale as "
                 "h for drift and sqrt(h) for diffusion values"
             )
+        self.pieces = pieces(tableau)
         self.limit = {"scalar": 1, "none": 0}.get(noise, channels)
         self.all_choices = False
         self.symmetric = channel_symmetric(tableau)
@@ -298,6 +300,8 @@ class Prover:
         if noise == "additive":
             self.rule = "unit" if autonomous else ("timed" if uneven else "driven")
             self.time = not autonomous
+        if noise == "kinetic":
+            self.rule, self.time = "unit", False
         self.spread = any(
             block.replication == "pair"
             or (block.colour == "drift" and block.replication == "channel")
@@ -338,8 +342,10 @@ class Prover:
         ):
             if self.noise == "commutative":
                 yield from commutative_conditions(content, single)
-            else:
-                yield from free_conditions(content, self.rule, single)
+                continue
+            for condition in free_conditions(content, self.rule, single):
+                if self.noise != "kinetic" or all(map(_kinetic, condition.forest)):
+                    yield condition
 
     def numbers_of_channels(self, combination: Combination) -> range:
         """For which m a condition is evaluated."""
@@ -405,6 +411,8 @@ class Prover:
         weight = weights.output(tree)
         if not self.relative:
             weight = algebra.of_excess(weight, surplus)
+        if self.pieces > 1:
+            return difference_in_pieces(algebra, weight, tree, self.calculus, self.pieces)
         numerical = algebra.functional(weight, self.calculus, tree.halves)
         if self.relative:
             numerical = numerical.converted(lambda jet: of_surplus(jet, surplus))
@@ -484,9 +492,20 @@ class Prover:
     def square_failures(self, order: Fraction) -> Iterator[tuple[Failure, int]]:
         """The same with their root mean squares."""
         for combination, difference in self.square_differences(order):
-            residual = sympy.sqrt(sympy.expand(sympy.sympify(difference.squared_norm())))
+            square = sympy.sympify(difference.squared_norm()) / self.pieces ** int(2 * order)
+            residual = sympy.sqrt(sympy.expand(square))
             failure = Failure("mean square", order, combination, residual, repr(difference))
             yield failure, combination.channels
+
+
+def _kinetic(tree: Tree) -> bool:
+    """Whether no drift is differentiated in the direction of a drift or of noise: only L leads there."""
+    return all(
+        child.colour == LINEAR
+        for node in tree.nodes()
+        if node.colour == 0
+        for child in node.children
+    )
 
 
 @lru_cache(maxsize=64)
@@ -638,7 +657,7 @@ def _deterministic(
 
 
 def _weak_cap(noise: str) -> Fraction:
-    return Fraction(3) if noise in ("additive", "scalar", "martingale") else Fraction(2)
+    return Fraction(3) if noise in ("additive", "scalar", "martingale", "kinetic") else Fraction(2)
 
 
 def order(
@@ -785,6 +804,8 @@ def _usable(tableau: Tableau, noise: str) -> bool:
     if noise == "martingale":
         ito = tableau.noise == "additive" and tableau.calculus == "ito"
         return ito and not tableau.exponential
+    if noise == "kinetic":
+        return noise in tableau.orders
     return tableau.accepts(noise)
 
 

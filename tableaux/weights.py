@@ -551,9 +551,10 @@ def primitives_of(tableau: Tableau, channels: int) -> tuple[tuple[str, Where], .
     found: list[tuple[str, Where]] = []
     every = range(1, channels + 1)
     names = set(tableau.primitives)
-    for label in tableau.labels & FUNCTIONALS.keys():
-        names -= variables[label].primitives
-        names |= {"W", "H", "K"}
+    for label in tableau.labels:
+        if label in FUNCTIONALS:
+            names -= variables[label].primitives
+            names |= {name for term in FUNCTIONALS[label] for name in variables[term].primitives}
     for name in sorted(names):
         indices = PRIMITIVES[name].indices
         if indices == 0:

@@ -21,11 +21,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from functools import cache
-from math import factorial
+from math import comb, factorial, prod
 from typing import Any
 
 from tableaux.errors import TableauError
 from tableaux.rooted_trees import Forest, Tree, sort_forest
+from tableaux.variables import of_part
 
 Word = tuple[int, ...]
 Coefficient = Any
@@ -335,6 +336,57 @@ def monomial_functional(powers: Powers, calculus: str) -> Functional:
 
 
 _VARIANCES = {"W": Fraction(1), "H": Fraction(1, 12), "K": Fraction(1, 720)}
+#: The weights of W, H and K at the share s of a step, as polynomials in s.
+_WEIGHTS: Mapping[str, tuple[Fraction, ...]] = {
+    "W": (Fraction(1),),
+    "H": (Fraction(1, 2), Fraction(-1)),
+    "K": (Fraction(1, 12), Fraction(-1, 2), Fraction(1, 2)),
+}
+
+
+def _weight(name: str) -> tuple[tuple[Fraction, ...], Fraction]:
+    """The weight of a Gaussian primitive as a polynomial in s, and where it ends."""
+    base, end = of_part(name) or (name, Fraction(1))
+    if base in _WEIGHTS:
+        return _WEIGHTS[base], end
+    n = int(base[1:])  # of P_n: (c - s)^n / n!
+    return tuple(comb(n, i) * end ** (n - i) * (-1) ** i / factorial(n) for i in range(n + 1)), end
+
+
+@cache
+def covariance(one: str, other: str) -> Fraction:
+    """Of two Gaussian primitives of a channel, over a step of length 1.
+
+    Examples
+    --------
+    >>> covariance("P0@1/2", "W"), covariance("H", "H"), covariance("P0@1/2", "H")
+    (Fraction(1, 2), Fraction(1, 12), Fraction(1, 8))
+    """
+    (p, a), (q, b) = _weight(one), _weight(other)
+    end = min(a, b)
+    return sum(
+        (
+            x * y * end ** (i + j + 1) / (i + j + 1)
+            for i, x in enumerate(p)
+            for j, y in enumerate(q)
+        ),
+        Fraction(0),
+    )
+
+
+@cache
+def _gaussian_mean(names: tuple[str, ...]) -> Fraction:
+    """The mean of a product of Gaussian primitives of a channel: over all pairings (Isserlis)."""
+    if len(names) < 2:
+        return Fraction(not names)
+    first, rest = names[0], names[1:]
+    return sum(
+        (
+            covariance(first, other) * _gaussian_mean(rest[:i] + rest[i + 1 :])
+            for i, other in enumerate(rest)
+        ),
+        Fraction(0),
+    )
 
 
 @cache
@@ -360,8 +412,9 @@ def _uniform_mean(a: int, b: int) -> Fraction:
 def monomial_mean(powers: Powers) -> Fraction:
     """Expectation of a monomial in primitives over a step of length 1.
 
-    Discrete primitives and u are independent of everything; W, H and K are independent Gaussians.
-    Only Levy areas depend on other primitives, and only for them are words multiplied.
+    Discrete primitives and u are independent of everything; W, H and K are independent Gaussians, and
+    those of parts of the step jointly Gaussian with them.  Levy areas depend on other primitives
+    in other ways, and only for them are words multiplied.
     """
     at_random = {name: power for (name, _), power in powers if name in ("u", "bridge")}
     if at_random:
@@ -369,6 +422,15 @@ def monomial_mean(powers: Powers) -> Fraction:
         return rest and rest * _uniform_mean(at_random.get("u", 0), at_random.get("bridge", 0))
     total = Fraction(1)
     with_area = any(name == "A" for (name, _), _ in powers)
+    if any(of_part(name) for (name, _), _ in powers):
+        if with_area:
+            raise TableauError("Levy areas have no joint moments here with a part of the step")
+        channels: dict[tuple[int, ...], tuple[str, ...]] = {}
+        for (name, indices), power in powers:
+            if of_part(name) or name in _WEIGHTS:
+                channels[indices] = channels.get(indices, ()) + (name,) * power
+        others = tuple(p for p in powers if not (of_part(p[0][0]) or p[0][0] in _WEIGHTS))
+        return prod(map(_gaussian_mean, channels.values()), start=monomial_mean(others))
     if any(power % 2 and not (with_area and name in _AREAS) for (name, _), power in powers):
         return Fraction(0)
     path: list[tuple[tuple[str, tuple[int, ...]], int]] = []

@@ -42,6 +42,9 @@ MAX_SERIES = 1 << 16
 SERIES_SHIFT = 40
 LOW_BITS = 0x80
 
+#: Standard normals of a step, for functionals of the path that W and H do not determine.
+NORMALS = 32
+
 TAGS = {
     "W": 1,
     "H": 2,
@@ -52,11 +55,12 @@ TAGS = {
     "eta": 7,
     "A tail": 8,
     "xi": 9,
-    "E normal": 10,
-    "F normal": 11,
+    "normal 0": 10,
+    "normal 1": 11,
     "u": 12,
     "bridge": 12,  # a function of u
     "tree": 16,
+    **{f"normal {i}": 30 + i for i in range(2, NORMALS)},
 }
 
 

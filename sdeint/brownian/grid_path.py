@@ -14,6 +14,7 @@ from sdeint.brownian.normals import four_normals, four_words, standard_normals, 
 from sdeint.brownian.path import (
     DISCRETE,
     SHARED,
+    STANDARD,
     UNIFORM,
     BrownianPath,
     checked_block,
@@ -27,8 +28,6 @@ SIXTH = round(2**32 / 6)
 # (3 - sqrt(3))/6, else sqrt((2 - sqrt(3)) h).
 FAR = round(2**31 * (3 - 3**0.5) / 6)
 VARIANCE = {"W": 1.0, "H": 1.0 / 12.0, "K": 1.0 / 720.0, "theta": 3.0, "xi": 1.0}
-# Standard normals, for functionals of the path that W and H do not determine.
-STANDARD = ("E normal", "F normal")
 
 
 class GridPath(BrownianPath):
@@ -112,8 +111,8 @@ class GridSteps:
             other three. theta: three-point, +-sqrt(3 |h|) with probability 1/6 each, else 0.
             xi: four-point, +-sqrt((2 +- sqrt(3)) |h|) with probabilities (3 -+ sqrt(3))/12.
             sign: two-point, +-1. eta: two-point, +-1, one for each step and path. u: uniform on
-            (0, 1), one for each step and path; bridge: sqrt(12 u (1 - u)) of that u. "E normal",
-            "F normal": N(0, 1), of which `sdeint.linear` makes functionals of the path.
+            (0, 1), one for each step and path; bridge: sqrt(12 u (1 - u)) of that u. "normal 0",
+            "normal 1", ...: N(0, 1), of which `sdeint.linear` makes functionals of the path.
 
         Returns
         -------

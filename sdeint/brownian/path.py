@@ -10,14 +10,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sdeint.brownian.counters import MAX_CHANNELS, MAX_PATHS, Lanes
+from sdeint.brownian.counters import MAX_CHANNELS, MAX_PATHS, NORMALS, Lanes
 
 DISCRETE = ("theta", "xi", "sign", "eta")
 #: Where a random node of a step is, and how far the path strays from its chord there.
 UNIFORM = ("u", "bridge")
 #: One for all channels of a path.
 SHARED = ("eta", *UNIFORM)
-NAMES = ("W", "H", "K", "A", *DISCRETE, *UNIFORM, "E normal", "F normal")
+#: Standard normals, for functionals of the path that W and H do not determine.
+STANDARD = tuple(f"normal {i}" for i in range(NORMALS))
+NAMES = ("W", "H", "K", "A", *DISCRETE, *UNIFORM, *STANDARD)
 
 
 class Steps(Protocol):
@@ -164,7 +166,10 @@ def checked_block(first: int, count: int, steps: int, names: Sequence[str]) -> N
         )
     unknown = [name for name in names if name not in NAMES]
     if unknown:
-        raise ValueError(f"unknown variable {unknown[0]!r}; the variables are {', '.join(NAMES)}")
+        raise ValueError(
+            f"unknown variable {unknown[0]!r}; the variables are "
+            f"{', '.join(NAMES[:-NORMALS])} and {STANDARD[0]!r} to {STANDARD[-1]!r}"
+        )
 
 
 def _shape(shape: Sequence[int], what: str) -> tuple[int, ...]:

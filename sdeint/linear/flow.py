@@ -6,7 +6,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sdeint.errors import ProblemError
 from sdeint.linear.functionals import conditional_functionals
+from sdeint.linear.matrix_noise import matrix_functionals
 from sdeint.linear.rate import Rate, as_wide
 from sdeint.phi import HIGHEST, matrix_phis, phis
 
@@ -174,12 +175,13 @@ class Flow(ABC):
         Raises
         ------
         ProblemError
-            If this operator has no such law mode by mode.
+            If it is not provided for this operator.
         """
-        raise ProblemError(
-            "exact noise mode by mode needs a scalar, diagonal or transformed L; a dense one mixes "
-            "the components: take a method whose noise is moved by phi_0, such as LordTambue"
-        )
+        raise NotImplementedError
+
+    def normals(self, sizes: Iterable[float], names: Sequence[str]) -> int:
+        """How many normals a channel the law of functionals takes in steps of some sizes."""
+        return len(names)
 
     def rate_now(self) -> Tensor:
         """The rates of the modes, where they do not depend on time."""
@@ -299,7 +301,8 @@ class PointwiseFlow(Flow):
         key = self._key(t, h, ("noise", *names))
         kept = self._recall(key)
         if kept is None:
-            law = conditional_functionals(rate, float(h), names)
+            size = h if isinstance(h, Tensor) and h.requires_grad else float(h)
+            law = conditional_functionals(rate, size, names)
             kept = tuple(
                 self.spread(value, -3).to(self.device, self.dtype.to_real()) for value in law
             )
@@ -336,6 +339,26 @@ class MatrixFlow(Flow):
                 "exponential grows before it decays; take smaller steps"
             )
         return values
+
+    def noise(self, t: Time, h: Time, names: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Matrices in place of numbers: see `matrix_functionals`."""
+        learned = self.matrix.requires_grad or (isinstance(h, Tensor) and h.requires_grad)
+        if self.matrix.is_complex() or learned:
+            what = "gradients in a" if learned else "a complex"
+            raise ProblemError(
+                f"exact noise is not provided for {what} dense L or its steps; take a method whose "
+                "noise is moved by phi_0, such as LordTambue"
+            )
+        key = self._key(t, h, ("noise", *names))
+        kept = self._recall(key)
+        if kept is None:
+            law = matrix_functionals(as_wide(self.matrix, "L"), float(h), names)
+            kept = tuple(value.to(self.device, self.dtype.to_real()) for value in law)
+            self._keep(key, kept)
+        return kept[0], kept[1]
+
+    def normals(self, sizes: Iterable[float], names: Sequence[str]) -> int:
+        return max(self.noise(0.0, h, names)[1].shape[-1] for h in dict.fromkeys(sizes))
 
     def _version(self) -> Hashable:
         return version(self.matrix)

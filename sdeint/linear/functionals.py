@@ -38,6 +38,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,7 +98,10 @@ def gaussian_functionals(l: float | complex | Tensor, h: float, names: Sequence[
 
 
 def conditional_functionals(
-    l: float | complex | Tensor, h: float, names: Sequence[str], given: Sequence[str] = ("W", "H")
+    l: float | complex | Tensor,
+    h: float | Tensor,
+    names: Sequence[str],
+    given: Sequence[str] = ("W", "H"),
 ) -> tuple[Tensor, Tensor]:
     """The law given what has been drawn: ``regression @ given + factor @ standard normals``.
 
@@ -107,7 +111,7 @@ def conditional_functionals(
     Parameters
     ----------
     l, h, names
-        See `gaussian_functionals`.
+        See `gaussian_functionals`; h may be a tensor, with a gradient.
     given : sequence of str
         Functionals that are known, not depending on l and linearly independent: W, H, K of a path.
 
@@ -122,11 +126,12 @@ def conditional_functionals(
     for name, weight in zip(given, known):
         if weight.family != "pol":
             raise ProblemError(f"{name!r} cannot be given: it differs from mode to mode")
-    if not (isinstance(h, (int, float)) and math.isfinite(h)):
+    size = h.detach() if isinstance(h, Tensor) else h
+    if not (isinstance(size, (int, float, Tensor)) and math.isfinite(size)):
         raise ProblemError(f"the size of a step is a finite number, got {h!r}")
     rates = rates_of(l)
     z = (rates.to(WIDE[rates.dtype]) * h).reshape(-1)
-    check_range(z, h, rates.dtype)
+    check_range(z, float(size), rates.dtype)
     places: Tensor | None = None
     if z.numel() > 256 and not z.requires_grad and not z.is_complex():
         z, places = torch.unique(z, return_inverse=True)  # symmetric spectra: most modes come twice
@@ -135,7 +140,8 @@ def conditional_functionals(
     size = max(1, _AT_ONCE // max(1, _nodes_for(z, known + wanted) * (len(rows) + len(given_rows))))
     parts = [_orthogonalised(block, given_rows, rows) for block in torch.split(z, size)]
     regression, factor = (torch.cat(several) for several in zip(*parts))
-    factor = factor * math.sqrt(abs(h))
+    width: Any = abs(h)
+    factor = factor * width**0.5
     if places is not None:
         regression, factor = regression[places], factor[places]
     return tuple(  # type: ignore[return-value]

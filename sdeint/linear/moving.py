@@ -56,12 +56,24 @@ class Moving:
         return self.numbers.h * self.sign
 
     def recipe(
-        self, key: Hashable, contributions: Sequence[Contribution], fixed: Collection[int]
+        self,
+        key: Hashable,
+        contributions: Sequence[Contribution],
+        fixed: Collection[int],
+        primitives: Collection[str],
     ) -> Recipe:
         """The recipe of a sum, kept for all steps of this size; `key` says which sum it is."""
         if key not in self._kept.made:
             self._kept.made[key] = recipe(
-                contributions, self.flow, self.t, self.h, self.sign, self.numbers, self.noise, fixed
+                contributions,
+                self.flow,
+                self.t,
+                self.h,
+                self.sign,
+                self.numbers,
+                self.noise,
+                fixed,
+                primitives,
             )
         found: Recipe = self._kept.made[key]
         return found

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sdeint.linear.flow import Flow
-from sdeint.linear.noise import MODES, normal
+from sdeint.linear.noise import modes, normal
 from sdeint.lowering import Contribution, Monomial, StepNumbers, Weight
 
 __all__ = ["Recipe", "functional", "recipe"]
@@ -82,7 +82,7 @@ class Recipe:
 def functional(weight: Weight, drawn: Collection[str]) -> bool:
     """Whether a weight is a functional of the path and L that was not drawn as it stands."""
     names = {name for _, _, monomial in weight.terms for name, _, _ in monomial}
-    return any(name in MODES and name not in drawn for name in names)
+    return any(name not in drawn for name in modes(names))
 
 
 def recipe(
@@ -94,6 +94,7 @@ def recipe(
     numbers: StepNumbers,
     drawn: Collection[str],
     fixed: Collection[int],
+    primitives: Collection[str],
 ) -> Recipe:
     """The recipe of a sum.
 
@@ -110,12 +111,14 @@ def recipe(
         The random variables that a step is given.
     fixed : collection of int
         Sources whose values are the same for all paths, and commute with the basis.
+    primitives : collection of str
+        Those of the program: functionals are of one joint law.
     """
     moves = [c for c in contributions if c.operator or functional(c.weights[0], drawn)]
     values: list[tuple[int, Multiplier]] = []
     noises: dict[str, list[tuple[int, Multiplier]]] = {}
     scaled: list[tuple[int, str, Multiplier]] = []
-    columns = _columns(flow, t, h, moves, drawn)
+    columns = _columns(flow, t, h, moves, drawn, primitives)
     products: dict[Any, list[tuple[int, Weight, float]]] = {}
 
     def put(source: int, variable: str, multiplier: Multiplier) -> None:
@@ -125,7 +128,7 @@ def recipe(
             scaled.append((source, variable, multiplier))
 
     for c in moves:
-        operator = flow.factor(t, h, c.operator).value if c.operator else 1.0
+        operator: Any = flow.factor(t, h, c.operator).value if c.operator else 1.0
         weight, direction = c.weights[0], sign if c.drift else 1.0
         scalar: Any = 0.0
         terms = weight.resolve(numbers)
@@ -140,7 +143,8 @@ def recipe(
                 scalar = scalar + factor
             elif name in columns:
                 for variable, column in columns[name].items():
-                    put(c.source, variable, operator * (column * factor))
+                    moved = operator @ column if flow.dense and c.operator else operator * column
+                    put(c.source, variable, moved * factor)
             elif apart:
                 put(c.source, name, operator * (factor * direction))
         if not (isinstance(scalar, float) and scalar == 0.0):
@@ -164,19 +168,26 @@ def _linear(monomial: Monomial) -> bool:
 
 
 def _columns(
-    flow: Flow, t: Any, h: Any, moves: Sequence[Contribution], drawn: Collection[str]
+    flow: Flow,
+    t: Any,
+    h: Any,
+    moves: Sequence[Contribution],
+    drawn: Collection[str],
+    primitives: Collection[str],
 ) -> dict[str, dict[str, Tensor]]:
     """The functionals by the variables that they are made of: W, H and normals for the rest."""
     if not any(functional(c.weights[0], drawn) for c in moves):
         return {}
-    names = [name for name in MODES if normal(name) in drawn]
-    regression, root = flow.noise(t, h, [MODES[name] for name in names])
+    regression, root = flow.noise(t, h, list(modes(primitives).values()))
     return {
         name: {
             "W": regression[..., row, 0],
             "H": regression[..., row, 1],
-            # The factor is triangular.
-            **{normal(names[i]): root[..., row, i] for i in range(row + 1)},
+            # Mode by mode, the factor is triangular.
+            **{
+                normal(i): root[..., row, i]
+                for i in range(root.shape[-1] if flow.dense else row + 1)
+            },
         }
-        for row, name in enumerate(names)
+        for row, name in enumerate(modes(primitives))
     }

@@ -8,6 +8,7 @@ from tableaux.families import (  # noqa: F401  (each import enters its methods)
     designed,
     deterministic,
     euler,
+    exact_stages,
     exponential,
     implicit,
     implicit_additive,

@@ -20,7 +20,8 @@ from tableaux import Tableau, catalogue, lawson
 
 F64 = torch.float64
 EXPONENTIAL = sorted(name for name, t in catalogue.items() if t.exponential)
-LAWSON = {name for name in EXPONENTIAL if name.startswith("Lawson")}
+#: Those that take N, moved by phi_0, at one time.
+LAWSON = {"UBU", *(name for name in EXPONENTIAL if name.startswith("Lawson"))}
 MIX = torch.tensor([[0.3, -0.4, 0.1], [0.5, 0.2, 0.0], [0.2, 0.3, -0.5]], dtype=F64)
 
 
@@ -333,7 +334,6 @@ def run(operator: Any, method: str | Tableau = "ExponentialEM", **options: Any) 
 RATES = torch.tensor([-1.0, -2.0, 0.0], dtype=F64)
 REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "shape": (torch.ones(4, dtype=F64), {}, r"got shape \(4,\)"),
-    "dense and exact noise": (torch.eye(3, dtype=F64), {}, "LordTambue"),
     "time and exact noise": (Scalar(torch.cos, torch.sin), {}, "LordTambue"),
     "wrong integral": (Scalar(torch.cos, torch.cos), {"method": "LordTambue"}, "does not belong"),
     "growing": (Diagonal(RATES + 3e3), {"method": "LordTambue"}, "phi overflows"),
@@ -348,6 +348,18 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
         {"g": lambda t, y: torch.ones(*y.shape, 2, dtype=F64)},
         "channel of its own for each component",
     ),
+    "dense, its noise a matrix": (
+        torch.eye(3, dtype=F64),
+        {"g": lambda t, y: torch.ones(*y.shape, 2, dtype=F64)},
+        "LordTambue",
+    ),
+    "dense and to be learned": (torch.eye(3, dtype=F64, requires_grad=True), {}, "LordTambue"),
+    "dense and many oscillations": (
+        torch.tensor([[0.0, 1e5, 0], [-1e5, 0, 0], [0, 0, 0]], dtype=F64),
+        {},
+        "oscillates 7.96e\\+03 times",
+    ),
+    "a part and a path of whole steps": (RATES, {"method": "UBU", "path": "tree"}, "NestedPath"),
     "transformed on a nested path": (
         Transformed(lambda x: x, lambda v: v, RATES),
         {

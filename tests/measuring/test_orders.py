@@ -23,6 +23,7 @@ from sdeint.convergence.setting import Setting
 from sdeint.problems import Problem
 from sdeint.testing.local import local_means
 from tableaux import PRIMITIVES, Output, Tableau, Variable, catalogue, variables
+from tableaux.variables import of_part
 
 SURE = 1 - 3e-9
 #: Steps of a reference.
@@ -59,6 +60,8 @@ def claims(which: int) -> Iterator[tuple[str, str, Fraction]]:
     for name, tableau in catalogue.items():
         if name == "StochasticTheta":
             continue  # the same as ImplicitTrapezoid, by default
+        if any(map(of_part, tableau.primitives)):
+            continue  # of semilinear equations and no tree: tests/linear/test_parts.py
         for kind, orders in tableau.orders.items():
             if orders[which] is not None and kind != "none":
                 yield name, kind, orders[which]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sdeint import SemilinearSDE, solve
 from sdeint.linear import Dense, Diagonal, Scalar, Transformed, conditional_functionals
+from sdeint.linear.noise import modes
 from sdeint.phi import matrix_phis
 from tableaux import Tableau, catalogue, lawson
 from tableaux.phi import phi
@@ -53,7 +54,7 @@ def compare(tableau, kind, noise_class, g):
     steps, h = 2, 0.1
     noise = draw_noise(steps, h, 1)
     rng = np.random.default_rng(3)
-    noise |= {f"{name} normal": rng.normal(size=(steps, BATCH, M)) for name in "EF"}
+    noise |= {f"normal {i}": rng.normal(size=(steps, BATCH, M)) for i in range(3)}
     y0 = torch.tensor(rng.normal(size=(BATCH, D)))
     sde = SemilinearSDE(operator, f_torch, g[0], noise=noise_class, calculus=tableau.calculus)
     grid = [0.2 + h * n for n in range(steps + 1)]
@@ -75,19 +76,18 @@ def compare(tableau, kind, noise_class, g):
 
 
 def with_functionals(noise, tableau, matrix, h):
-    """E and F of channels that belong to modes, from W, H and the normals."""
-    names = [name for name in "EF" if name in tableau.primitives]
-    weights = {"E": "phi_0", "F": "phi_1"}
+    """Functionals of channels that belong to modes, from W, H and the normals."""
+    names = modes(tableau.primitives)
     regression, root = (
         value.numpy()
         for value in conditional_functionals(
-            matrix.diagonal().contiguous(), h, [weights[name] for name in names]
+            matrix.diagonal().contiguous(), h, list(names.values())
         )
     )
     for i, name in enumerate(names):
         noise[name] = noise["W"] * regression[:, i, 0] + noise["H"] * regression[:, i, 1]
-        for j, other in enumerate(names):
-            noise[name] = noise[name] + noise[f"{other} normal"] * root[:, i, j]
+        for j in range(i + 1):
+            noise[name] = noise[name] + noise[f"normal {j}"] * root[:, i, j]
 
 
 # Not the same for all components: it does not commute with a basis of L.
@@ -100,7 +100,7 @@ SILENT = (None, lambda t, x: np.zeros((D, 1)))
 @pytest.mark.parametrize("name", NAMES)
 def test_the_methods_of_the_catalogue_word_by_word(name, kind):
     tableau = catalogue[name]
-    exact = bool(tableau.primitives & {"E", "F"})
+    exact = bool(modes(tableau.primitives))
     if tableau.noise == "none":
         compare(tableau, kind, "none", SILENT)
         return
