@@ -141,7 +141,7 @@ def variances() -> str:
 def variance_gap(problem: Semilinear, method: str | Tableau, h: float) -> float:
     """How far one step takes a mode off its stationary variance: the largest relative gap."""
     assert problem.variance is not None
-    sizes = {"W": h, "H": h / 12, "E normal": 1.0, "F normal": 1.0}
+    sizes = {"W": h, "H": h / 12, "normal 0": 1.0, "normal 1": 1.0}
     channels = tuple(problem.variance.shape)
     y0 = torch.zeros(2 + len(sizes), *channels, dtype=F64)
     y0[0] = problem.variance.sqrt()

@@ -124,7 +124,7 @@ def _law_of(
     name: str, L: Tensor, coupling: Tensor, y0: Tensor, steps: int
 ) -> tuple[Tensor, Tensor]:
     """The same of a method, without sampling."""
-    sizes = {"W": 1 / steps, "H": 1 / (12 * steps), "E normal": 1.0, "F normal": 1.0}
+    sizes = {"W": 1 / steps, "H": 1 / (12 * steps), "normal 0": 1.0, "normal 1": 1.0}
     covariance = torch.zeros(2, 2, dtype=F64)
     path = Impulses(steps, tuple(sizes), (2,))
     weights = torch.tensor(list(sizes.values()), dtype=F64).repeat_interleave(steps)
