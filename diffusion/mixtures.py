@@ -110,6 +110,12 @@ class GaussianMixture:
             covariances = covariances + sigma**2
         return GaussianMixture(self.weights, alpha * self.means, covariances)
 
+    def along(self, axis: Tensor) -> GaussianMixture:
+        """The mixture on the line that ``x0 @ axis`` has, for an `axis` (d,)."""
+        axis = axis.double()
+        variances = torch.einsum("i,kij,j->k", axis, self._full_covariances(), axis)
+        return GaussianMixture(self.weights, (self.means @ axis)[:, None], variances)
+
     def sample(self, n: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
         """`n` independent samples, shape ``(n, d)`` on the CPU; equal seeds give equal samples."""
         generator = torch.Generator().manual_seed(seed)
@@ -141,10 +147,32 @@ class GaussianMixture:
         Formed from the components' own posterior means, so that it is accurate at both ends:
         the mean of the mixture at ``alpha = 0``, ``x / alpha`` at ``sigma = 0``.
         """
+        if x.dtype is torch.float32 and self._rotations is None and _is_common(alpha, sigma):
+            return self._denoised(x, float(alpha), float(sigma))
         parts = self._parts(x, alpha, sigma)
         gain = parts.alpha * self._variances.to(x.device) / parts.variances
         posterior_means = self.means.to(x)[:, None] + self._unrotate(gain.to(x) * parts.offsets)
         return parts.average(posterior_means).reshape(x.shape)
+
+    def _denoised(self, x: Tensor, alpha: float, sigma: float) -> Tensor:
+        """`x0hat` at one noise level and without rotations: products of matrices alone.
+
+        The squares are expanded, which in float64 costs float32 states nothing.
+        """
+        self._check(x)
+        rows = x.reshape(-1, self.d)
+        wide, own = rows.double(), self._variances[:, 0].expand(-1, self.d).to(x.device)
+        means = self.means.to(x.device)
+        variances = alpha**2 * own + sigma**2
+        centres = alpha * means / variances
+        constant = self.weights.log().to(x.device) - variances.log().sum(1) / 2
+        constant = constant - alpha * (means * centres).sum(1) / 2
+        log_joint = centres @ wide.mT - (0.5 / variances) @ wide.square().mT + constant[:, None]
+        # Where they are small enough to be rounded: the greatest is 0.
+        shares = (log_joint - log_joint.amax(0)).to(x).softmax(0).mT
+        gain, rest = alpha * own / variances, sigma**2 * means / variances
+        found: Tensor = shares @ rest.to(x) + rows * (shares @ gain.to(x))
+        return found.reshape(x.shape)
 
     def responsibilities(self, x: Tensor) -> Tensor:
         """Probability of each component given `x` (n, d): shape (n, k), of x's dtype.
@@ -174,11 +202,14 @@ class GaussianMixture:
         k, d = self.means.shape
         return torch.diag_embed(self._variances[:, 0].expand(k, d))
 
-    def _parts(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> _Parts:
+    def _check(self, x: Tensor) -> None:
         if x.ndim == 0 or x.shape[-1] != self.d:
             raise ValueError(f"x has shape {tuple(x.shape)}; its last axis must be d = {self.d}")
         if not x.is_floating_point():
             raise ValueError(f"x has dtype {x.dtype}; it must be a floating-point tensor")
+
+    def _parts(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> _Parts:
+        self._check(x)
         rows = x.reshape(-1, self.d)
         alpha, sigma = _level(alpha, x), _level(sigma, x)
         variances = alpha**2 * self._variances.to(x.device) + sigma**2
@@ -208,6 +239,11 @@ class _Parts:
     def average(self, values: Tensor) -> Tensor:
         """Posterior average over the components of `values`, shape (k, n, d)."""
         return (self.log_joint.softmax(0)[..., None] * values).sum(0)
+
+
+def _is_common(*levels: Scalar) -> bool:
+    """Whether all items have one noise level, which needs no gradient."""
+    return all(not isinstance(v, Tensor) or (v.ndim == 0 and not v.requires_grad) for v in levels)
 
 
 def _level(value: Scalar, x: Tensor) -> Tensor:
@@ -246,10 +282,12 @@ class MixtureModel:
 
     def __call__(self, x: Tensor, t: float | Tensor) -> Tensor:
         """Predict at `x`, shape ``(*batch, d)``; `t` a number or of shape ``(*batch,)``."""
-        t = torch.as_tensor(t, dtype=torch.float64)
+        t = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
+        # One number, expanded: its coefficients need not be (batch,) too.  A conversion would copy it.
         if t.ndim and not any(t.stride()):
-            t = t.flatten()[0]  # one number, expanded: its coefficients need not be (batch,) too
-        elif t.ndim:
+            t = t.flatten()[0]
+        t = t.double()
+        if t.ndim:
             t = t.unsqueeze(-1)
         alpha, sigma = self.process.alpha(t), self.process.sigma(t)
         if self.prediction == "x0":

@@ -216,3 +216,19 @@ def test_wrong_states_are_refused() -> None:
 def test_nonsense_mixtures_are_refused(arguments, message) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=message):
         GaussianMixture(*arguments)
+
+
+@pytest.mark.parametrize("kind", ["isotropic", "diagonal"])
+@pytest.mark.parametrize("level", [(1.0, 0.0), (0.999, 0.01), (0.5, 0.8), (0.0, 1.0)])
+def test_single_precision_denoises_as_double_does(kind: str, level: tuple[float, float]) -> None:
+    data = mixture(kind, 3, 4, 5)
+    x = level[0] * data.sample(50, 1) + level[1] * torch.randn(50, 4, dtype=torch.float64)
+    exact = data.x0hat(x.float().double(), *level)
+    torch.testing.assert_close(data.x0hat(x.float(), *level).double(), exact, atol=2e-6, rtol=2e-6)
+
+
+def test_one_time_for_all_items_is_that_number() -> None:
+    model = mixture("diagonal", 3, 4, 5).model(VP(), "x0")
+    x = torch.randn(6, 4)
+    t = torch.tensor(0.3)
+    assert torch.equal(model(x, t.expand(6)), model(x, float(t)))
