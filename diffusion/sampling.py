@@ -68,7 +68,7 @@ def sample(
     first_item: int = 0,
     grid: str | Grid | Times = "uniform_lambda",
     lambda_range: LambdaRange | None = None,
-    path: str = "grid",
+    path: str | BrownianPath = "grid",
     eta: Eta = 1.0,
     variance: float = 0.0,
     drift: str = "x0",
@@ -108,9 +108,11 @@ def sample(
         the times themselves, decreasing.
     lambda_range : (float, float), optional
         From which to which log(alpha/sigma); by default -5.1 to 4.6 as far as the process goes.
-    path : {"grid", "tree"}
+    path : {"grid", "tree"} or BrownianPath
         ``"tree"``: the same Brownian path for every number of steps, so that more evaluations
-        refine the same sample; ``"grid"`` is cheaper.
+        refine the same sample; ``"grid"`` is cheaper. A path of one's own has the clock of
+        `NoiseClock.noise` as time, ``shape[:1]`` as batch and ``shape[1:]`` as channels; the seed
+        is then that of the initial noise alone.
     eta : float, (float, float, float) or callable
         Stochasticity: 1 is the reverse SDE, 0 the probability-flow ODE, and more than 1 churns more;
         the law of the samples is the same, their errors are not.  ``(eta, low, high)`` is eta where
@@ -204,7 +206,7 @@ def _draw(
     first_item: int,
     grid: str | Grid | Times,
     lambda_range: LambdaRange | None,
-    path: str,
+    path: str | BrownianPath,
     eta: Eta,
     variance: float,
     drift: str,
@@ -242,10 +244,12 @@ def _draw(
     identity = _identity(seed, first_item, shape[0])
     options: dict[str, Any] = {**identity, "dtype": dtype, "device": device}
     driver: BrownianPath
-    if path not in ("grid", "tree"):
-        raise ProblemError(f"path must be 'grid' or 'tree', got {path!r}")
     ends = float(spread[0]), float(spread[-1])
-    if path == "tree" and ends[0] < ends[1]:
+    if isinstance(path, BrownianPath):
+        driver = path
+    elif path not in ("grid", "tree"):
+        raise ProblemError(f"path must be 'grid', 'tree' or a BrownianPath, got {path!r}")
+    elif path == "tree" and ends[0] < ends[1]:
         warp = logarithmic(*ends)
         driver = TreePath(batch=batch, channels=event, t0=ends[0], t1=ends[1], warp=warp, **options)
     else:

@@ -560,3 +560,13 @@ def test_callbacks_preview_every_evaluation_and_cost_none(method, denoise):
     # previews approach the result
     gaps = [float((e.x0 - run.final).abs().mean()) for e in seen]
     assert gaps[-2] < gaps[0]
+
+
+def test_a_path_of_ones_own_is_the_noise_of_the_steps():
+    model, options = MIXTURE.model(VP(), "x0"), {"prediction": "x0", "nfe": 6, "seed": 4}
+    own = sample(model, (5, 1), path=GridPath(4, (5,), (1,)), **options)
+    assert torch.equal(own, sample(model, (5, 1), **options))
+    other = sample(model, (5, 1), path=GridPath(5, (5,), (1,)), **options)
+    assert not torch.equal(own, other)
+    with pytest.raises(ProblemError, match="batch"):
+        sample(model, (5, 1), path=GridPath(4, (6,), (1,)), **options)
