@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from benchmarks.study import schedulers
+from benchmarks.study.problems import Target
 from benchmarks.study.requests import Draw, Request
-from diffusion import sample
+from diffusion import NoiseClock, sample
+from diffusion.grids import time_grid
+from diffusion.sampling import steps_for
+
+Equation = Literal["fitted", "plain", "flow"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class Contender:
     kind : {"ours", "published", "flow", "diffusers", "diffusers flow"}
         "flow" has no noise in its steps, and is no rival of the stochastic ones: shown, not ranked.
     draw : callable
-    method, fitted, eta
+    method, fitted, eta, grid
         For those of the catalogue, how `diffusion.sample` is called.
     """
 
@@ -38,6 +44,26 @@ class Contender:
     def stochastic(self) -> bool:
         return "flow" not in self.kind
 
+    @property
+    def equation(self) -> Equation:
+        """What it solves: samplers of one equation have one limit on equal paths."""
+        return "flow" if not self.stochastic else "fitted" if self.fitted else "plain"
+
+    def times(self, target: Target, nfe: int) -> Tensor:
+        """In the clock of its noise; none of a scheduler, which has times of its own.
+
+        Raises
+        ------
+        ProblemError
+            If not even one step can be made.
+        """
+        if not self.method:
+            return torch.empty(0, dtype=torch.float64)
+        variance = target.variance if self.fitted else 0.0
+        clock = NoiseClock(target.denoiser, target.process, "x0", eta=self.eta, variance=variance)
+        steps = steps_for(self.method, nfe)
+        return clock.of(time_grid(self.grid, target.process, steps))
+
 
 #: (method, fitted to the data's variance) of our samplers.
 OURS = (
@@ -46,6 +72,8 @@ OURS = (
     ("OneStage", True),
     ("TwoStep", False),
 )
+#: The one of them that we recommend.
+SINGLE = ("NoiseAdams", True)
 PUBLISHED = (
     "EM",
     "DPMSolver2M",
@@ -84,6 +112,13 @@ def contenders(grid: str = "uniform_lambda") -> list[Contender]:
     return found
 
 
+def limit(equation: Equation) -> Contender:
+    """What others of an equation tend to, on the same paths; of strong order 3/2."""
+    method = "HeunEDM" if equation == "flow" else "OneStageStored"
+    eta = 0.0 if equation == "flow" else 1.0
+    return _of_catalogue("limit", "limit", method, equation == "fitted", eta, "uniform_lambda")
+
+
 def _of_catalogue(
     label: str, kind: str, method: str, fitted: bool, eta: float, grid: str
 ) -> Contender:
@@ -99,6 +134,7 @@ def _of_catalogue(
             eta=eta,
             grid=grid,
             variance=request.variance if fitted else 0.0,
+            path="grid" if request.path is None else request.path,
             dtype=torch.float32,
         )
 

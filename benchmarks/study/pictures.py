@@ -13,7 +13,6 @@ __all__ = ["curves", "rates"]
 
 def curves(
     found: Mapping[str, Mapping[str, Mapping[int, float]]],
-    floors: Mapping[str, float],
     shown: Sequence[str],
     file: Path,
 ) -> None:
@@ -28,11 +27,11 @@ def curves(
         for name in shown:
             row = samplers.get(name, {})
             ours = name.startswith("**")
+            shown_at = [budget for budget, error in row.items() if error > 0]
             axes.loglog(
-                list(row), list(row.values()), marker=".", lw=1.8 if ours else 0.9,
+                shown_at, [row[budget] for budget in shown_at], marker=".", lw=1.8 if ours else 0.9,
                 label=name.strip("*").replace("**", ""),
             )  # fmt: skip
-        axes.axhline(floors[problem], color="0.6", ls=":")
         axes.set_title(problem, fontsize=9)
         axes.tick_params(labelsize=7)
         if place == 1:

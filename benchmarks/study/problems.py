@@ -10,16 +10,18 @@ from torch import Tensor
 
 from benchmarks.study.requests import Denoiser, Request
 from diffusion import VP, GaussianMixture, Process
+from sdeint.brownian import BrownianPath
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
-    """A law to sample, and the denoiser that samplers are given.
+class Target:
+    """A denoiser that samplers are given.
 
     Attributes
     ----------
     name, what : str
-    data : GaussianMixture
+    event : tuple of int
+        Shape of a sample.
     denoiser : callable (x, t) -> x0hat
     variance : float
         Of a coordinate of the data, on average.
@@ -28,22 +30,34 @@ class Problem:
 
     name: str
     what: str
-    data: GaussianMixture
+    event: tuple[int, ...]
     denoiser: Denoiser
     variance: float
     process: Process
 
-    def request(self, items: int, nfe: int, seed: int) -> Request:
+    def request(self, items: int, nfe: int, seed: int, path: BrownianPath | None = None) -> Request:
         """What is asked of a contender."""
-        shape = (items, self.data.d)
-        return Request(self.denoiser, self.process, shape, self.variance, nfe, seed)
+        shape = (items, *self.event)
+        return Request(self.denoiser, self.process, shape, self.variance, nfe, seed, path)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem(Target):
+    """A target whose data are known.
+
+    Attributes
+    ----------
+    data : GaussianMixture
+    """
+
+    data: GaussianMixture
 
 
 def exact(name: str, what: str, data: GaussianMixture) -> Problem:
     """A problem with the exact denoiser."""
     process = VP()
     variance = float(data.covariance().diagonal().mean())
-    return Problem(name, what, data, data.model(process, "x0"), variance, process)
+    return Problem(name, what, (data.d,), data.model(process, "x0"), variance, process, data)
 
 
 def with_error(problem: Problem, size: float) -> Problem:
@@ -61,10 +75,11 @@ def with_error(problem: Problem, size: float) -> Problem:
     return Problem(
         f"{problem.name}, score error {size:g}",
         f"{problem.what}; the score is wrong by up to {size:g} of its size",
-        problem.data,
+        problem.event,
         denoiser,
         problem.variance,
         problem.process,
+        problem.data,
     )
 
 

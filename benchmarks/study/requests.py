@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from diffusion import Process
+from sdeint.brownian import BrownianPath
 
 __all__ = ["Denoiser", "Draw", "Request"]
 
@@ -28,6 +29,8 @@ class Request:
         Of a coordinate of the data.
     nfe : int
     seed : int
+    path : BrownianPath or None
+        The noise, in the clock of the sampler; by default its own.
     """
 
     denoiser: Denoiser
@@ -36,6 +39,7 @@ class Request:
     variance: float
     nfe: int
     seed: int
+    path: BrownianPath | None = None
 
 
 Draw = Callable[[Request], Tensor]

@@ -8,13 +8,17 @@ use, or the scheduler's default where it has no such option.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 
 from benchmarks.study.requests import Draw, Request
+from sdeint.brownian import BrownianPath
 
 
 def available() -> list[tuple[str, bool, Draw]]:
@@ -55,6 +59,19 @@ def _noise(request: Request) -> tuple[torch.Generator, Tensor]:
     return generator, torch.randn(request.shape, generator=generator)
 
 
+def _of_path(request: Request, levels: list[float]) -> Iterator[Tensor]:
+    """The normals of steps between noise levels, from the path that all samplers have.
+
+    After the last level nothing is random, whatever a scheduler draws.
+    """
+    assert request.path is not None
+    rho = 1 / torch.tensor(levels, dtype=torch.float64) ** 2
+    drawn = request.path.on(rho).draw(0, len(rho) - 1, ["W"])["W"]
+    for w, h in zip(drawn, rho.diff()):
+        yield w / math.sqrt(float(h))
+    yield torch.zeros(request.shape)
+
+
 def _run(
     scheduler: Any,
     request: Request,
@@ -73,9 +90,46 @@ def _run(
     scheduler.set_timesteps(request.nfe)
     generator, x = _noise(request)
     x = x * scheduler.init_noise_sigma
-    for i, t in enumerate(scheduler.timesteps):
-        x = scheduler.step(output(request, x, level(i, t)), t, x, generator=generator).prev_sample
+    levels = [level(i, t) for i, t in enumerate(scheduler.timesteps)]
+    module = sys.modules[type(scheduler).__module__]
+    normals = None if request.path is None else _of_path(request, levels)
+    given = nullcontext() if normals is None else _drawing(module, normals)
+    with given:
+        for at, t in zip(levels, scheduler.timesteps):
+            x = scheduler.step(output(request, x, at), t, x, generator=generator).prev_sample
     return x
+
+
+class _InSigma:
+    """A Brownian motion with sigma as time, for steps of two halves, from the normals of a path.
+
+    Called with the begin and the middle of a step, then with its begin and end, it gives normalised
+    increments.
+    """
+
+    def __init__(self, path: BrownianPath) -> None:
+        self.path = path
+        self._half: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, begin: Tensor, end: Tensor) -> Tensor:
+        if self._half is None:
+            first = self._normal(begin, end)
+            self._half = (end, first)
+            return first
+        middle, first = self._half
+        self._half = None
+        share = float((begin - middle) / (begin - end))
+        return math.sqrt(share) * first + math.sqrt(1 - share) * self._normal(middle, end)
+
+    def _normal(self, begin: Tensor, end: Tensor) -> Tensor:
+        rho = 1 / torch.stack([begin, end]).double() ** 2
+        w = self.path.on(rho).draw(0, 1, ["W"])["W"][0]
+        return w / math.sqrt(float(rho[1] - rho[0]))
+
+
+def _drawing(module: Any, normals: Iterator[Tensor]) -> Any:
+    """While it lasts, a scheduler's module takes these normals."""
+    return patch.object(module, "randn_tensor", lambda *args, **options: next(normals))
 
 
 def _ddpm(diffusers: Any) -> Draw:
@@ -112,7 +166,7 @@ def _stochastic_adams(diffusers: Any) -> Draw:
 
 
 def _midpoint(diffusers: Any) -> Draw:
-    """Two evaluations a step but the last; its noise comes from a tree with a seed of its own."""
+    """Two evaluations a step but the last; its Brownian motion has sigma as time."""
 
     def draw(request: Request) -> Tensor:
         scheduler = diffusers.DPMSolverSDEScheduler(
@@ -123,6 +177,8 @@ def _midpoint(diffusers: Any) -> Draw:
             noise_sampler_seed=request.seed,
         )
         scheduler.set_timesteps((request.nfe + 1) // 2)
+        if request.path is not None:
+            scheduler.noise_sampler = _InSigma(request.path)
         logs = torch.log(((1 - scheduler.alphas_cumprod) / scheduler.alphas_cumprod) ** 0.5)
         _, x = _noise(request)
         x = x * scheduler.init_noise_sigma

@@ -5,17 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.study.measures import Judge
+from benchmarks.study.common_path import CommonPath, of_all
+from benchmarks.study.contenders import Contender
+from benchmarks.study.limit import Limit
 from benchmarks.study.problems import Problem, with_error
 from diffusion import sample
 
 __all__ = ["parts"]
 
-_FINE = 256
 
-
-def parts(problem: Problem, items: int, budget: int, size: float, method: str) -> dict[str, float]:
-    """Distances between laws that differ in one thing; sampling noise included in each.
+def parts(
+    problem: Problem, items: int, budget: int, fine: int, size: float, sampler: Contender
+) -> dict[str, float]:
+    """Sliced energy distances between laws that differ in one thing, on equal paths.
 
     Parameters
     ----------
@@ -24,40 +26,40 @@ def parts(problem: Problem, items: int, budget: int, size: float, method: str) -
     items : int
     budget : int
         Evaluations of the sampler whose discretisation is measured.
+    fine : int
+        Evaluations of its limit.
     size : float
         Of the score's error, see `with_error`.
-    method : str
-        Of the catalogue; fitted to the variance.
+    sampler : Contender
+        Of the catalogue.
     """
     data = problem.data.sample(items, seed=20_001, dtype=torch.float32)
     wrong = with_error(problem, size)
+    times = of_all([sampler.times(problem, nfe) for nfe in (budget, fine)])
+    path = CommonPath(times, 5, (items,), problem.event)
 
-    def draw(which: Problem, nfe: int, start: Tensor | None) -> Tensor:
+    def draw(which: Problem, nfe: int, start: Tensor | None = None) -> Tensor:
         return sample(
             which.denoiser,
             tuple(data.shape),
             process=which.process,
             prediction="x0",
-            method=method,
+            method=sampler.method,
             nfe=nfe,
-            variance=which.variance,
+            variance=which.variance if sampler.fitted else 0.0,
+            path=path,
             start=start,
             seed=5,
         )
 
-    from_data, from_noise = draw(problem, _FINE, data), draw(problem, _FINE, None)
-    judge = Judge.of(problem.data, items)
-
-    def between(x: Tensor, y: Tensor) -> float:
-        return Judge(problem.data, y.double()).distance(x.double())
-
+    from_data, from_noise = draw(problem, fine, data), draw(problem, fine)
+    exact, ideal = Limit(data), Limit(from_noise)
     return {
-        "sampling noise alone": judge.floor(items)[0],
-        "truncation: exact up to the last time, then denoised": judge.distance(from_data),
-        "initial: from noise alone against from noisy data": between(from_noise, from_data),
-        f"discretisation: {budget} evaluations against {_FINE}": between(
-            draw(problem, budget, None), from_noise
-        ),
-        f"score: wrong by {size:g} against exact": between(draw(wrong, _FINE, None), from_noise),
-        "all together": judge.distance(draw(wrong, budget, None)),
+        "truncation: exact up to the last time, then denoised": exact.of(from_data).distance,
+        "initial: from noise alone against from noisy data": ideal.of(from_data).distance,
+        f"discretisation: {budget} evaluations against {fine}": ideal.of(
+            draw(problem, budget)
+        ).distance,
+        f"score: wrong by {size:g} against exact": ideal.of(draw(wrong, fine)).distance,
+        "all together": exact.of(draw(wrong, budget)).distance,
     }

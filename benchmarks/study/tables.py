@@ -24,16 +24,25 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def errors(
-    found: Mapping[str, Mapping[int, float]], budgets: Sequence[int], ranked: Sequence[str]
+    found: Mapping[str, Mapping[int, float]],
+    budgets: Sequence[int],
+    ranked: Sequence[str],
+    noise: Mapping[str, Mapping[int, float]] | None = None,
 ) -> str:
-    """A row for each sampler; the least of the ranked ones of each column is in bold."""
+    """A row for each sampler; the least of the ranked ones of each column is in bold.
+
+    What is below its noise is shown as below it, and none of them is bold.
+    """
     rows = []
     for name, row in found.items():
         cells = [name]
         for budget in budgets:
+            value, least = row.get(budget), noise[name].get(budget, 0.0) if noise else 0.0
             best = min((found[n].get(budget, math.inf) for n in ranked), default=math.inf)
-            text = number(row.get(budget))
-            winner = name in ranked and row.get(budget) == best and math.isfinite(best)
-            cells.append(f"**{text}**" if winner else text)
+            if value is not None and value < least:
+                cells.append(f"< {number(least)}")
+                continue
+            winner = name in ranked and value == best and math.isfinite(best)
+            cells.append(f"**{number(value)}**" if winner else number(value))
         rows.append(cells)
     return table(["evaluations", *map(str, budgets)], rows)

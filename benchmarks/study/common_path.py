@@ -1,0 +1,89 @@
+"""One Brownian motion for all samplers of a comparison, kept where any of them looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sdeint.brownian import BrownianPath
+
+__all__ = ["CommonPath", "of_all"]
+
+
+class CommonPath(BrownianPath):
+    """A batch of Brownian motions, and their integrals, stored at given times.
+
+    A tree answers for any times, at some ten times the cost of a sampler's own work; here the times
+    are known beforehand.  A grid with other times takes the stored ones nearest to its own (no two
+    the same) and scales what it finds, so that each step has variables of exactly its own law.
+
+    Parameters
+    ----------
+    times : tensor (n,)
+        Increasing, float64.
+    seed : int
+    batch, channels : sequence of int
+    """
+
+    def __init__(
+        self, times: Tensor, seed: int, batch: Sequence[int], channels: Sequence[int]
+    ) -> None:
+        super().__init__(seed, batch, channels, dtype=torch.float32)
+        self.times = times
+        generator = torch.Generator().manual_seed(seed)
+        shape = (len(times) - 1, *self.batch, *self.channels)
+        h = times.diff().float().view(-1, *(1,) * (len(shape) - 1))
+        w = torch.randn(shape, generator=generator).mul_(h.sqrt())
+        # The integral over a step is h (W_s + W/2 + H), with Var H = h/12.
+        area = torch.randn(shape, generator=generator).mul_((h / 12).sqrt()).add_(w, alpha=0.5)
+        self.value = _from_zero(w)
+        self.integral = _from_zero(area.add_(self.value[:-1]).mul_(h))
+
+    def on(self, grid: Tensor) -> CommonSteps:
+        """The steps of an increasing grid."""
+        return CommonSteps(self, grid.double())
+
+
+class CommonSteps:
+    """The increments and areas of the steps of one grid."""
+
+    def __init__(self, path: CommonPath, grid: Tensor) -> None:
+        place = _nearest(path.times, grid)
+        if bool((place.diff() < 1).any()):
+            raise ValueError(f"{len(grid) - 1} steps are too many for the times of a common path")
+        self.path, self.place = path, place
+        self.h = path.times[place].diff()
+        self.scale = (grid.diff() / self.h).sqrt()
+
+    def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
+        """W and H of the steps first, ..., first + count - 1."""
+        places = self.place[first : first + count + 1]
+        shape = (-1, *(1,) * (self.path.value.ndim - 1))
+        scale = self.scale[first : first + count].float().view(shape)
+        value = self.path.value[places]
+        drawn = {"W": value.diff(dim=0)}
+        if "H" in names:
+            h = self.h[first : first + count].float().view(shape)
+            mean = self.path.integral[places].diff(dim=0) / h
+            drawn["H"] = mean - (value[1:] + value[:-1]) / 2
+        return {name: scale * drawn[name] for name in names}
+
+
+def _from_zero(steps: Tensor) -> Tensor:
+    return torch.cat([torch.zeros_like(steps[:1]), steps.cumsum_(0)])
+
+
+def _nearest(times: Tensor, grid: Tensor) -> Tensor:
+    """Nearest in ratio, since the times of a reverse diffusion span many decades."""
+    right = torch.searchsorted(times, grid).clamp(1, len(times) - 1)
+    middle = (times[right - 1] * times[right]).sqrt()
+    return torch.where(grid < middle, right - 1, right)
+
+
+def of_all(grids: Sequence[Tensor]) -> Tensor:
+    """The times of all grids, each once; what rounding alone tells apart is one."""
+    times = torch.cat(list(grids)).unique()
+    apart = torch.cat([torch.ones(1, dtype=torch.bool), times.diff() > 1e-9 * times[1:]])
+    return times[apart]
