@@ -44,7 +44,7 @@ def _all(todo: list[Part], sizes: Sizes, out: Path, kept: Path, processes: int) 
     """What all parts found; those that are kept are not run again."""
     kept.mkdir(parents=True, exist_ok=True)
     missing = [i for i in range(len(todo)) if not (kept / f"{i}.json").exists()]
-    began, total = time.perf_counter(), sum(todo[i].weight for i in missing)
+    began, total = time.perf_counter(), sum(todo[i].minutes for i in missing)
 
     def done(number: int, seconds: float, left: float) -> None:
         passed = time.perf_counter() - began
@@ -57,17 +57,17 @@ def _all(todo: list[Part], sizes: Sizes, out: Path, kept: Path, processes: int) 
 
     left = total
     # The long ones first, so that no process ends alone with one of them.
-    order = sorted(missing, key=lambda i: -todo[i].weight)
+    order = sorted(missing, key=lambda i: -todo[i].minutes)
     if processes == 1:
         for i in order:
-            left -= todo[i].weight
+            left -= todo[i].minutes
             done(*_run(i, sizes, out, kept), left)
     elif order:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(processes, mp_context=context) as pool:
             for future in as_completed([pool.submit(_run, i, sizes, out, kept) for i in order]):
                 number, seconds = future.result()
-                left -= todo[number].weight
+                left -= todo[number].minutes
                 done(number, seconds, left)
     return [Found.read(json.loads((kept / f"{i}.json").read_text())) for i in range(len(todo))]
 

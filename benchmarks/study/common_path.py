@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sdeint.brownian import BrownianPath
+from sdeint.brownian import BrownianPath, GridPath
+from sdeint.brownian.path import Steps
 
 __all__ = ["CommonPath", "of_all"]
 
@@ -41,18 +42,24 @@ class CommonPath(BrownianPath):
         self.value = _from_zero(w)
         self.integral = _from_zero(area.add_(self.value[:-1]).mul_(h))
 
-    def on(self, grid: Tensor) -> CommonSteps:
-        """The steps of an increasing grid."""
-        return CommonSteps(self, grid.double())
+    def on(self, grid: Tensor) -> Steps:
+        """The steps of an increasing grid.
+
+        Where it is finer than the stored times they are those of a path of its own: a comparison then
+        has more noise, and no bias.
+        """
+        grid = grid.double()
+        place = _nearest(self.times, grid)
+        if bool((place.diff() < 1).any()):
+            alone = GridPath(int(self.seed), self.batch, self.channels, dtype=self.dtype)
+            return alone.on(grid)
+        return CommonSteps(self, grid, place)
 
 
 class CommonSteps:
     """The increments and areas of the steps of one grid."""
 
-    def __init__(self, path: CommonPath, grid: Tensor) -> None:
-        place = _nearest(path.times, grid)
-        if bool((place.diff() < 1).any()):
-            raise ValueError(f"{len(grid) - 1} steps are too many for the times of a common path")
+    def __init__(self, path: CommonPath, grid: Tensor, place: Tensor) -> None:
         self.path, self.place = path, place
         self.h = path.times[place].diff()
         self.scale = (grid.diff() / self.h).sqrt()

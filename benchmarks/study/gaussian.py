@@ -12,6 +12,7 @@ from diffusion.grids import time_grid
 from diffusion.sampling import steps_for
 from sdeint import solve
 from sdeint.testing import Impulses
+from tableaux import Tableau
 
 __all__ = ["law_of", "laws"]
 
@@ -19,12 +20,12 @@ __all__ = ["law_of", "laws"]
 _VARIANCE = {"W": 1.0, "H": 1.0 / 12.0}
 
 
-def law_of(method: str, nfe: int, variance: float, *, fitted: float = 0.0) -> float:
+def law_of(method: str | Tableau, nfe: int, variance: float, *, fitted: float = 0.0) -> float:
     """Variance of what a sampler makes of a coordinate of Gaussian data.
 
     Parameters
     ----------
-    method : str
+    method : str or Tableau
     nfe : int
         Evaluations, the last of which denoises.
     variance : float

@@ -26,6 +26,9 @@ __all__ = ["Cell", "Found", "Part", "Sizes", "parts"]
 #: Methods in the plots.
 SHOWN = ("NoiseAdams", "EM", "DPMSolver2M", "DPMSolver3M", "SASolver", "RES2S", "SRA1")
 
+# Of a mixture, by its dimension.
+_MINUTES = {1: 0.8, 2: 2.0, 16: 2.0, 64: 7.0}
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -46,8 +49,8 @@ class Sizes:
     """
 
     budgets: tuple[int, ...] = (8, 12, 16, 24, 32, 64, 128)
-    items: tuple[tuple[int, int], ...] = ((1, 32768), (2, 32768), (16, 16384), (64, 8192))
-    digits: int = 1024
+    items: tuple[tuple[int, int], ...] = ((1, 32768), (2, 32768), (16, 8192), (64, 8192))
+    digits: int = 512
     separated: int = 4096
     fine: int = 512
     problems: int | None = None
@@ -116,14 +119,14 @@ class Part:
     ----------
     section, name : str
     work : callable () -> Found
-    weight : float
-        How long it takes, compared with the others.
+    minutes : float
+        How long it takes at full size, about: for the order of the work and for estimates.
     """
 
     section: str
     name: str
     work: Callable[[], Found]
-    weight: float = 1.0
+    minutes: float = 0.3
 
 
 def parts(sizes: Sizes, out: Path) -> list[Part]:
@@ -134,13 +137,13 @@ def parts(sizes: Sizes, out: Path) -> list[Part]:
 
     def mixture(section: str, problem: Problem, grid: str = "uniform_lambda") -> Part:
         work = partial(_mixture, problem, grid, sizes)
-        return Part(section, problem.name, work, weight=3 if problem.data.d <= 2 else 6)
+        return Part(section, problem.name, work, _MINUTES[problem.data.d])
 
     return [
         *(mixture("Mixtures", p) for p in problems),
         *(mixture("Wrong scores", with_error(p, 0.1)) for p in apart),
         *(mixture("The grid of Karras", p, "karras") for p in other_grid),
-        Part("Digits", "digits", partial(_digits, sizes), weight=10),
+        Part("Digits", "digits", partial(_digits, sizes), 4),
         Part("Gaussian data, exactly", "gaussian", partial(_gaussian, sizes)),
         Part("The parts of the error", "separation", partial(_separation, apart, sizes)),
         Part("The rates of the seed papers", "rates", partial(_rates, sizes, out)),
