@@ -70,6 +70,17 @@ def test_of_two_sets_of_the_same_law_the_squared_distance_has_mean_zero():
     assert float(squares.mean()) < 4 / (3.14**0.5 * 640) / 4
 
 
+def test_the_jackknife_leaves_out_a_group():
+    generator = torch.Generator().manual_seed(3)
+    x, y = torch.randn(2, 16 * 20, 2, generator=generator, dtype=torch.float64)
+    limit = Limit(x)
+    gaps = limit.gaps(y)
+    found = limit.levels.estimate(gaps)
+    for group in (0, 7):
+        rest = torch.cat([gaps[:group], gaps[group + 1 :]])
+        assert found.without[group] == pytest.approx(limit.levels.estimate(rest).squared)
+
+
 def test_only_more_than_the_noise_of_the_difference_is_ahead():
     one = Estimate(1.0, (0.9, 1.1, 1.0, 1.0))
     assert ahead(one, Estimate(1.1, (1.0, 1.2, 1.1, 1.1)))  # the noise is common
