@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 
 from tableaux.rooted_trees import (
     LINEAR,
@@ -279,22 +279,76 @@ def forest_without_time(forest: Forest, channels: int) -> tuple[tuple[Forest, Fr
     return tuple(total.items())
 
 
+Graph = tuple[int, tuple[tuple[int, int], ...]]
+
+
 @cache
-def martingale_conditions(order: Fraction, channels: int, single: bool) -> tuple[Combination, ...]:
+def as_graph(forest: Forest) -> Graph | None:
+    """What the elementary differential of a forest is, when f is a gradient.
+
+    All derivatives of a gradient are symmetric in their arguments and the one that they give, so that
+    nothing tells the root of a tree: there are nodes of f, a hub for the derivative of the test
+    function, and edges.  Summed over the channels of unit noise, two leaves of a channel are one more
+    edge.  None for a forest with other leaves than one such pair, which is kept as it is.
+
+    Examples
+    --------
+    >>> from tableaux.rooted_trees import Tree
+    >>> leaf = Tree(1)
+    >>> as_graph((leaf, Tree(0, (Tree(0, (leaf,)),)))) == as_graph((Tree(0, (leaf,)),) * 2)
+    True
+    """
+    edges: list[tuple[int, int]] = []
+    ends: list[tuple[int, int]] = []
+    nodes = 0
+
+    def visit(tree: Tree, parent: int) -> None:
+        nonlocal nodes
+        if tree.colour != 0:
+            ends.append((tree.colour, parent))
+            return
+        nodes += 1
+        own = nodes
+        edges.append((parent, own))
+        for child in tree.children:
+            visit(child, own)
+
+    for tree in forest:
+        visit(tree, 0)
+    if len(ends) != 2 or ends[0][0] != ends[1][0] or ends[0][0] < 1:
+        return None
+    edges.append((ends[0][1], ends[1][1]))
+    names = (
+        tuple(sorted((min(p[a], p[b]), max(p[a], p[b])) for a, b in edges))
+        for p in ((0, *order) for order in permutations(range(1, nodes + 1)))
+    )
+    return ends[0][0], min(names)
+
+
+@cache
+def martingale_conditions(
+    order: Fraction, channels: int, single: bool, gradient: bool = False
+) -> tuple[Combination, ...]:
     """The conditions that remain for additive unit noise and a drift f with ``L0 f = 0``.
 
     ``L0 = d_t + f . grad + Laplacian / 2``.  Time derivatives of f are eliminated; trees without
-    time leaves stay independent, since f at one time is arbitrary.
+    time leaves stay independent, since f at one time is arbitrary.  With ``gradient`` f is also the
+    gradient of a function, and forests with the same graph are one: this takes weights that are
+    the same for all channels.
     """
-    columns: dict[Forest, list[tuple[Forest, Fraction]]] = {}
+    columns: dict[Forest, Linear] = {}
+    leads: dict[Graph, Forest] = {}
     for content in contents(order, (TIME, 0, *range(1, channels + 1))):
         for forest in _members(content, "unit", single):
             symmetry = forest_symmetry(forest)
             for image, weight in forest_without_time(forest, channels):
-                columns.setdefault(image, []).append((forest, weight / symmetry))
+                graph = as_graph(image) if gradient else None
+                lead = image if graph is None else leads.setdefault(graph, image)
+                _add(columns.setdefault(lead, {}), forest, weight / symmetry)
     found = []
     for lead, terms in columns.items():
         own = forest_symmetry(lead)
-        others = [(f, w * own) for f, w in terms if f != lead]
+        first = terms.pop(lead) * own
+        others = [(f, w * own / first) for f, w in terms.items()]
         found.append(Combination(((lead, Fraction(1)), *others)))
     return tuple(found)

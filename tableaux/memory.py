@@ -14,11 +14,17 @@ stay in the domain of the entries.
 
 The local errors are those of one step that starts from exact values, conditioned on what was known J
 steps before, as in Buckwar and Winkler, *SIAM J. Numer. Anal.* 44 (2006), for strong orders.
+
+For weak order 3 exact values are not enough.  A remembered stage brings the noise of its own step back
+into this one, by h^(3/2); and the numerical value at which this step begins has an error of that step, by
+h^(3/2) as well, which that noise is correlated with: their covariance is h^3.  So there the last steps
+before are numerical too: with u the value function, the error is the sum of
+``E u(t_(n+1), X_(n+1)) - E u(t_n, X_n)`` over all steps, with X_n and X_(n+1) both numerical.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from itertools import product
@@ -252,6 +258,8 @@ class MemoryWeights:
     embedded : bool
     ratios : tuple of Fraction
         Of each step to the one before, the last step first; the last ratio holds for the rest.
+    numerical : int
+        How many of the steps before the last one are the method's own; those before are exact.
     """
 
     def __init__(
@@ -261,8 +269,10 @@ class MemoryWeights:
         window: int,
         embedded: bool,
         ratios: tuple[Fraction, ...],
+        numerical: int = 0,
     ) -> None:
         self.tableau = tableau
+        self.exact = max(0, window - 1 - numerical)
         self.ratios = ratios
         self.roots = lengths(ratios, window)
         self.window = window
@@ -271,6 +281,8 @@ class MemoryWeights:
         self._graph: Weights[Any, Any] = Weights(tableau, channels, Nothing(), remembering=True)
         self._stages: dict[tuple[str, Where, Tree, int], tuple[Window, ...]] = {}
         self._values: dict[tuple[str, Where, Forest, int], tuple[Window, ...]] = {}
+        self._begins: dict[tuple[Tree, int], Window] = {}
+        self._ideals: dict[Tree, Window] = {}
         self._outputs: dict[Tree, Window] = {}
         self._variables: dict[tuple[str, Channels, int], Window] = {}
 
@@ -326,7 +338,7 @@ class MemoryWeights:
         """Weights of a tree at the stages of a block in a step of the window."""
         key = (block.name, where, tree, step)
         if key not in self._stages:
-            base = self._exact(tree, step)
+            base = self.begin(tree, step)
             if tree.colour == TIME:
                 one = self._lifted(Functional({(0,): Fraction(1)}, self.tableau.calculus), step)
                 found = tuple(base + one.scaled(self.entry(c, step)) for c in block.nodes)
@@ -334,6 +346,35 @@ class MemoryWeights:
                 found = self._coupled(block, where, tree, step, (base,) * block.stages)
             self._stages[key] = found
         return self._stages[key]
+
+    def begin(self, tree: Tree, step: int) -> Window:
+        """Weight of a tree in the value at which a step begins."""
+        if step <= self.exact or tree.colour == TIME:
+            return self._exact(tree, step)
+        key = (tree, step)
+        if key not in self._begins:
+            total = self.begin(tree, step - 1)
+            for part in self.parts:
+                total = total + self._collected(part, tree, step - 1)
+            self._begins[key] = total
+        return self._begins[key]
+
+    def ideal(self, tree: Tree) -> Window:
+        """Weight of a tree in the solution at the end of the last step, from the value at its begin."""
+        step = self.window - 1
+        if self.exact >= step or tree.colour == TIME:
+            return self._exact(tree, self.window)
+        if tree not in self._ideals:
+            unit: dict[Words, Any] = {((),) * self.window: self.number(Fraction(1))}
+            inner = Window(unit, self.tableau.calculus, (0,) * self.window)
+            for child in tree.children:
+                inner = inner * self.ideal(child)
+            # The integral over the step appends the colour to the last step's words.
+            end, scale = tree.colour, self.number(self.roots[step] ** halves((tree.colour,)))
+            terms = {(*w[:-1], (*w[-1], end)): value * scale for w, value in inner.terms.items()}
+            change = Window(terms, self.tableau.calculus, inner.divisors)
+            self._ideals[tree] = self.begin(tree, step) + change
+        return self._ideals[tree]
 
     def _exact(self, tree: Tree, steps: int) -> Window:
         exact = exact_over(tree, steps, self.window, self.tableau.calculus, self.ratios)
@@ -378,7 +419,7 @@ class MemoryWeights:
         """Weight of a tree in the new value, around the start of the window."""
         if tree not in self._outputs:
             step = self.window - 1
-            total = self._exact(tree, step)
+            total = self.begin(tree, step)
             for part in self.parts:
                 total = total + self._collected(part, tree, step)
             self._outputs[tree] = total
@@ -425,31 +466,42 @@ class MemoryTables:
         self.last = in_last_step(tableau, ratios)
         self.embedded = embedded
         self.ratios = ratios
-        self._tables: dict[tuple[int, int], MemoryWeights] = {}
-        self._products: dict[tuple[Forest, int, int], Window] = {}
-        self._residuals: dict[tuple[Forest, int, int], Any] = {}
-        self._windows: dict[Tree, int] = {}
+        self._tables: dict[tuple[int, int, int], MemoryWeights] = {}
+        self._products: dict[tuple[Forest, int, int, int], Window] = {}
+        self._residuals: dict[tuple[Forest, int, int, int], Any] = {}
+        self._windows: dict[tuple[Tree, int], int] = {}
 
-    def weights(self, channels: int, window: int) -> MemoryWeights:
+    def weights(self, channels: int, window: int, numerical: int = 0) -> MemoryWeights:
         """The tables for a number of channels and of steps."""
-        key = (channels, window)
+        key = (channels, window, numerical)
         if key not in self._tables:
             self._tables[key] = MemoryWeights(
-                self.tableau, channels, window, self.embedded, self.ratios
+                self.tableau, channels, window, self.embedded, self.ratios, numerical
             )
         return self._tables[key]
 
-    def window(self, tree: Tree, channels: int) -> int:
+    def window(self, tree: Tree, channels: int, numerical: int = 0) -> int:
         """How many steps the weight of a tree spans."""
-        found = self._windows.get(tree, 1)
+        found = self._windows.get((tree, numerical), 1 + numerical)
         while True:
             try:
-                self.weights(channels, found).output(tree)
+                self.weights(channels, found, numerical).output(tree)
             except TooShort:
                 found += 1
             else:
-                self._windows[tree] = found
+                self._windows[tree, numerical] = found
                 return found
+
+    def numerical(self, forests: Sequence[Forest]) -> int:
+        """How many steps before the last have to be the method's own, for a condition on means.
+
+        As far back as it remembers, where two terms of h^(3/2) can meet: with noise, from order 3 on.
+        """
+        trees = [tree for forest in forests for tree in forest]
+        noisy = any(node.colour > 0 for tree in trees for node in tree.nodes())
+        if not noisy or all(sum(tree.order for tree in forest) < 3 for forest in forests):
+            return 0
+        return max((block.lag for block in self.tableau.blocks if block.remembers), default=0)
 
     def difference(self, tree: Tree, channels: int, window: int = 1) -> Window:
         """Weight minus integral, over a window of steps or as many as the tree needs."""
@@ -458,33 +510,33 @@ class MemoryTables:
         exact = exact_over(tree, window, window, self.tableau.calculus, self.ratios)
         return weights.output(tree) - exact.converted(weights.number)
 
-    def mean_residual(self, forest: Forest, channels: int, window: int = 1) -> Any:
+    def mean_residual(self, forest: Forest, channels: int, window: int = 1, own: int = 0) -> Any:
         """E prod Phi - E prod phi over a window, or the longest among the trees.
 
         Where the mean of a tree of lower order is wrong by itself, and right only together with others,
-        it depends on the window; so the forests of one condition have to be given the same.
+        it depends on the window; so the forests of one condition have to be given the same, and the
+        same number of steps of the method's own.
         """
-        window = max(window, *(self.window(tree, channels) for tree in forest))
-        key = (forest, channels, window)
+        window = max(window, *(self.window(tree, channels, own) for tree in forest))
+        key = (forest, channels, window, own)
         if key not in self._residuals:
-            self._residuals[key] = self._residual(forest, channels, window)
+            self._residuals[key] = self._residual(forest, channels, window, own)
         return self._residuals[key]
 
-    def _residual(self, forest: Forest, channels: int, window: int) -> Any:
-        weights = self.weights(channels, window)
-        exact = Window({((),) * window: Fraction(1)}, self.tableau.calculus, (0,) * window)
+    def _residual(self, forest: Forest, channels: int, window: int, own: int) -> Any:
+        weights = self.weights(channels, window, own)
+        unit: dict[Words, Any] = {((),) * window: weights.number(Fraction(1))}
+        ideal = Window(unit, self.tableau.calculus, (0,) * window)
         for tree in forest:
-            exact = exact * exact_over(tree, window, window, self.tableau.calculus, self.ratios)
-        mean = exact.expectation(Fraction)
-        return self._product(forest, channels, window).expectation(weights.number) - weights.number(
-            mean
-        )
+            ideal = ideal * weights.ideal(tree)
+        found = self._product(forest, channels, window, own)
+        return found.expectation(weights.number) - ideal.expectation(weights.number)
 
-    def _product(self, forest: Forest, channels: int, window: int) -> Window:
-        key = (forest, channels, window)
+    def _product(self, forest: Forest, channels: int, window: int, own: int) -> Window:
+        key = (forest, channels, window, own)
         if key not in self._products:
-            found = self.weights(channels, window).output(forest[-1])
+            found = self.weights(channels, window, own).output(forest[-1])
             if len(forest) > 1:
-                found = self._product(forest[:-1], channels, window) * found
+                found = self._product(forest[:-1], channels, window, own) * found
             self._products[key] = found
         return self._products[key]

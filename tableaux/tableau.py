@@ -49,9 +49,9 @@ NOISE_CLASSES: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 #: Classes inside additive noise for which an order can be claimed too.  "constant": neither f nor g
-#: depends on time.  "martingale": g is constant, and f is a martingale along the process, as that of a
-#: reverse diffusion in the noise clock.  "kinetic": f is a force, which does not see what it or the
-#: noise moves: ``f' f = f' g = 0``, as in underdamped Langevin dynamics; only L leads from there to it.
+#: depends on time.  "martingale": g is constant, and f is a martingale along the process and a gradient,
+#: as that of a reverse diffusion in the noise clock.  "kinetic": f is a force, which does not see what
+#: it or the noise moves: ``f' f = f' g = 0``, as in underdamped Langevin dynamics; only L leads there.
 ADDITIVE_CLASSES = ("constant", "martingale", "kinetic")
 CLAIM_CLASSES = (*NOISE_CLASSES, *ADDITIVE_CLASSES)
 
@@ -91,8 +91,8 @@ class Tableau(PrintedForms):
     orders : mapping of problem class to (strong, weak)
         The orders that are claimed; None where none is.  Classes: those of `noise`, among them
         ``"none"``, the limit without noise; and, within additive noise, ``"constant"`` (no explicit
-        time), ``"martingale"`` (a drift f that is a martingale along the process) and
-        ``"kinetic"`` (a force f that does not see what it or the noise moves at once).
+        time), ``"martingale"`` (a drift f that is a martingale along the process, and a
+        gradient) and ``"kinetic"`` (a force f that does not see what it or the noise moves at once).
     implicit : bool
         Whether stages may depend on each other in a cycle.
     start : Tableau or None

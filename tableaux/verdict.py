@@ -328,7 +328,8 @@ class Prover:
         if self.noise == "martingale":
             top = min(self.limit or 2, most)
             for m in range(top if self.all_choices else 1, top + 1):
-                yield from martingale_conditions(order, m, single)
+                gradient = means and not single and self.symmetric
+                yield from martingale_conditions(order, m, single, gradient)
             return
         colours = most if self.limit is None else min(self.limit, most)
         for content in patterns(
@@ -392,12 +393,14 @@ class Prover:
                                 "converge to the solution, or only by cancellation between trees"
                             )
 
-    def window(self, combination: Combination, channels: int) -> int:
-        """How many steps a condition spans; its forests must be taken over the same ones."""
+    def window(self, combination: Combination, channels: int, own: int = 0) -> int:
+        """How many steps a condition spans, so many before the last one being the method's own; its
+        forests must be taken over the same ones.
+        """
+        if self.memory is None:
+            return 1
         trees = {tree for forest, _ in combination.terms for tree in forest}
-        return (
-            max((self.memory.window(t, channels) for t in trees), default=1) if self.memory else 1
-        )
+        return max((self.memory.window(t, channels, own) for t in trees), default=1)
 
     def difference(
         self, tree: Tree, channels: int, surplus: int = 0, window: int = 1
@@ -422,13 +425,13 @@ class Prover:
         return numerical - exact.converted(self.number)
 
     def mean_residual(
-        self, forest: Forest, channels: int, surplus: int = 0, window: int = 1
+        self, forest: Forest, channels: int, surplus: int = 0, window: int = 1, own: int = 0
     ) -> Any:
         """E prod Phi - E prod phi, in the domain of the entries; the latter only without a
         surplus.
         """
         if self.memory is not None:
-            return of_surplus(self.memory.mean_residual(forest, channels, window), surplus)
+            return of_surplus(self.memory.mean_residual(forest, channels, window, own), surplus)
         weights, algebra = self.weights(channels), self.algebra(channels)
         exact = self.domain.zero
         if not surplus:
@@ -464,9 +467,11 @@ class Prover:
         """Conditions on means that fail at an order ("mean": trees, "weak": forests)."""
         for combination, surplus in self.levels(order, kind == "mean", True):
             for channels in self.numbers_of_channels(combination):
-                total, window = self.domain.zero, self.window(combination, channels)
+                total, forests = self.domain.zero, [forest for forest, _ in combination.terms]
+                own = self.memory.numerical(forests) if self.memory else 0
+                window = self.window(combination, channels, own)
                 for forest, weight in combination.terms:
-                    value = self.mean_residual(forest, channels, surplus, window)
+                    value = self.mean_residual(forest, channels, surplus, window, own)
                     if value:
                         total = total + (value if weight == 1 else value * self.number(weight))
                 if total:
