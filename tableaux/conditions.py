@@ -34,9 +34,9 @@ from tableaux.formal import (
     scalar_text,
 )
 from tableaux.phi import phi
+from tableaux.prover import CLASSES, Prover
 from tableaux.rooted_trees import Forest, forest_latex, forest_text
 from tableaux.tableau import Tableau
-from tableaux.verdict import CLASSES, Prover
 from tableaux.weights import EntryAlgebra, Weights, homogeneous
 from tableaux.words import Functional, Word, exact_mean, exact_weight
 

@@ -19,8 +19,9 @@ import sympy
 from scipy.optimize import minimize
 
 from tableaux.errors import TableauError
+from tableaux.prover import HALF, Prover
 from tableaux.tableau import Tableau
-from tableaux.verdict import HALF, Prover, principal_errors
+from tableaux.verdict import principal_errors
 
 __all__ = ["Solution", "entry_conditions", "optimise", "principal_norm", "solve"]
 

@@ -13,8 +13,8 @@ from sdeint.solving import resolve_method
 from sdeint.testing.measuring import SURE, Measurement, strong_measurements, weak_measurements
 from tableaux import NOISE_CLASSES, OrderReport, Tableau, order
 from tableaux.errors import unknown
+from tableaux.findings import Failure, Verdict
 from tableaux.tableau import ADDITIVE_CLASSES
-from tableaux.verdict import Failure, Verdict
 
 __all__ = ["Evidence", "assert_order"]
 

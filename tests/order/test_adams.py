@@ -13,7 +13,7 @@ from benchmarks.study.gaussian import law_of
 from tableaux import Output, Tableau, catalogue, order
 from tableaux.families.adams import _adams, _one_before, _two_before
 from tableaux.memory import MemoryTables
-from tableaux.verdict import Prover
+from tableaux.prover import Prover
 
 METHOD = catalogue["NoiseAdams"]
 

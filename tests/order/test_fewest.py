@@ -23,7 +23,8 @@ from tableaux import (
 )
 from tableaux.design import entry_conditions, solve
 from tableaux.moments import one_step_mean
-from tableaux.verdict import Prover, order
+from tableaux.prover import Prover
+from tableaux.verdict import order
 
 TWO = Fraction(2)
 CUBE = register(Variable("test: xi^3/h", 1, "xi_k**3/h"))

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from tableaux import Tableau, TableauError, catalogue
 from tableaux.moments import observed_linear_order, one_step_mean
+from tableaux.prover import Prover
 from tableaux.rooted_trees import Forest, Tree
-from tableaux.verdict import Prover, order
+from tableaux.verdict import order
 
 from .variants import FACTOR, IMPLICIT_MIDPOINT, SHARED, SIGNED, with_pairs
 

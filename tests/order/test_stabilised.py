@@ -119,7 +119,7 @@ def test_differences_of_stages_make_up_for_an_output_without_a_power_of_h(
     """SROCK2's output of g(K + I) - g(K - I) is such; tree by tree the verdict is the same."""
     tableau = catalogue["SROCK2(3)"]
     assert differences_cancel(tableau)
-    monkeypatch.setattr("tableaux.verdict.differences_cancel", lambda tableau: False)
+    monkeypatch.setattr("tableaux.prover.differences_cancel", lambda tableau: False)
     assert order(replace(tableau, name="tree by tree"), noise="scalar").weak == 2
 
 

@@ -17,7 +17,7 @@ from sdeint import SDE, convergence, problems
 from tableaux import Block, Coupling, Output, Tableau, catalogue, order
 from tableaux.design import principal_norm
 from tableaux.families.commutative import forward_milstein
-from tableaux.verdict import Prover
+from tableaux.prover import Prover
 
 from .variants import TRANSPOSED
 

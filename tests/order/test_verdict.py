@@ -11,7 +11,8 @@ import pytest
 import sympy
 
 from tableaux import Block, Coupling, Output, Tableau, TableauError, catalogue
-from tableaux.verdict import Prover, order
+from tableaux.prover import Prover
+from tableaux.verdict import order
 
 from .variants import (
     DORMAND_PRINCE,
