@@ -13,7 +13,7 @@ from benchmarks.study.common_path import CommonPath
 from benchmarks.study.gaussian import law_of
 from benchmarks.study.limit import Estimate, Limit, ahead
 from benchmarks.study.measures import Judge, quantiles
-from benchmarks.study.parts import Found
+from benchmarks.study.parts import Found, _standing
 from benchmarks.study.problems import mixtures
 from benchmarks.study.rates import slope
 from benchmarks.study.tables import errors
@@ -87,6 +87,21 @@ def test_only_more_than_the_noise_of_the_difference_is_ahead():
     assert not ahead(one, Estimate(1.1, (1.2, 1.0, 1.1, 1.1)))
     assert ahead(one, Estimate(math.inf, (math.inf,) * 4))
     assert not ahead(Estimate(math.inf, (math.inf,) * 4), one)
+
+
+def test_a_cell_is_lost_to_any_one_that_is_ahead():
+    one, near, far = (Estimate(v, (v,) * 4) for v in (2.0, 1.0, 3.0))
+    assert _standing(one, {"a": far}) == "won"
+    assert _standing(one, {"a": far, "b": near}) == "lost"
+    assert _standing(one, {"a": far, "b": Estimate(2.5, (1.0, 2.0, 3.0, 4.0))}) == "level"
+
+
+def test_a_shift_has_its_sliced_distance():
+    judge = Judge(GaussianMixture([1.0], [[0.0] * 3], 1.0))
+    x = judge.data.sample(20_000, seed=1)
+    shift = torch.tensor([2.0, 0.0, 0.0], dtype=torch.float64)
+    expected = float((shift @ judge.axes).square().mean().sqrt())
+    assert judge.wasserstein(x + shift) == pytest.approx(expected, abs=0.03)
 
 
 def test_a_common_path_adds_up_and_has_the_laws_of_brownian_motion():
