@@ -15,7 +15,9 @@ from torch import Tensor
 
 import sdeint.linear.flow as flow_module
 from sdeint import SDE, GridPath, NestedPath, ProblemError, SemilinearSDE, TreePath, solve
-from sdeint.linear import Diagonal, Scalar, Transformed
+from sdeint.brownian import chen
+from sdeint.linear import Diagonal, Scalar, Transformed, conditional_functionals, join
+from sdeint.linear.noise import steps_of
 from tableaux import Tableau, catalogue, lawson
 
 F64 = torch.float64
@@ -160,6 +162,39 @@ def test_one_path_for_all_step_sizes(name: str, order: float, ends: tuple[float,
     exact = end("LawsonSRA1" if name.startswith("SETDRK2") else "SETDRK2", 256)
     errors = [rms(end(name, steps) - exact) for steps in (8, 32)]
     assert math.log2(errors[0] / errors[1]) / 2 > order - 0.1
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_functionals_of_a_long_step_are_those_of_its_uneven_parts(
+    sign: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, or in pairs of what is drawn four at a time."""
+    monkeypatch.setattr(chen, "_AT_ONCE", 1500)
+    sizes = torch.tensor([1.0, 1, 2, 0.5, 1, 1, 1, 3, 0.25, 0.75, 1, 1, 2], dtype=F64) / 8
+    times = torch.cat((torch.zeros(1, dtype=F64), sizes.cumsum(0)))
+    path = NestedPath(GridPath(4, (20,), (3,), dtype=F64), times)
+    times = times if sign > 0 else times.flip(0)
+    rates = torch.tensor([-3.0, 0.0, 0.5], dtype=F64)
+    flow = Diagonal(rates).flow(torch.ones(3, dtype=F64))
+    asked = ("W", "H", "E normal", "F normal")
+
+    def drawn(grid: Tensor) -> Tensor:
+        widths = torch.diff(grid).tolist()
+        steps = steps_of(path, grid, flow, widths, {"E", "F"}, False)
+        found = steps.draw(0, len(widths), asked)
+        return torch.stack([found[name] for name in ("W", "H", "E", "F")], dim=-1)
+
+    widths, parts = torch.diff(times).tolist(), drawn(times)
+    raw = path.fine_path.on(times).draw(7, 1, asked)
+    given = torch.stack([raw[name][0] for name in asked], dim=-1)
+    law = conditional_functionals(rates, widths[7], ["phi_0", "phi_1"])
+    exact = (torch.cat(law, dim=-1) @ given.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(parts[7, ..., 2:], exact)
+    total, length = parts[0], widths[0]
+    for h, part in zip(widths[1:], parts[1:]):
+        total = join(rates, total, length, part, h, ["W", "H", "phi_0", "phi_1"])
+        length += h
+    torch.testing.assert_close(drawn(times[[0, -1]])[0], total, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", ["ExponentialMilstein", "ExponentialMilsteinCommutative"])
