@@ -164,6 +164,9 @@ def test_another_solve_finds_what_constant_rates_gave(monkeypatch: pytest.Monkey
     torch.testing.assert_close(value(constant), phis(0.1 * rates)[1])
     assert counting.calls == 3
     assert value(learned) is not value(learned)
+    with torch.inference_mode():  # whose tensors do not say that they were overwritten
+        unknown = Diagonal(EIGENVALUES.clone())
+        assert value(unknown) is not value(unknown)
     assert not pickle.loads(pickle.dumps(constant)).rate.results
 
 
