@@ -454,6 +454,11 @@ def test_the_order_on_the_probability_flow_is_observed(name):
     assert math.log2(coarse / fine) == pytest.approx(float(FLOW_ORDERS[name]), abs=0.2)
 
 
+def test_adams_in_the_clock_itself_keeps_order_three_from_its_start_on():
+    coarse, fine = (float((smooth(n).flow("AB3") - exact_flow()).norm()) for n in (80, 160))
+    assert math.log2(coarse / fine) == pytest.approx(3, abs=0.3)
+
+
 def test_the_published_start_leaves_unipc_3_the_order_of_its_first_step():
     coarse, fine = (float((smooth(n).flow("UniPC3") - exact_flow()).norm()) for n in (160, 320))
     assert math.log2(coarse / fine) == pytest.approx(3, abs=0.25)
