@@ -80,5 +80,6 @@ class CosineVP(Process):
         tangent = math.tan(self._rate * self.offset)
         square = 1 + tangent**2
         scaled = torch.sqrt(square + (tangent * m) ** 2)  # m tan(theta)
-        a = torch.atan2(square / (scaled + tangent * m), m + tangent * scaled)
+        # Both sides are positive; not atan2, whose bits depend on the batch.
+        a = torch.atan(square / (scaled + tangent * m) / (m + tangent * scaled))
         return a / self._rate

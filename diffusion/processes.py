@@ -183,9 +183,10 @@ class VariancePreserving(Process):
         return torch.sqrt(self.beta(t))
 
     def _invert_lambda(self, value: Tensor) -> Tensor:
-        # B = softplus(-2 lambda). Not torch's softplus, which returns its argument above 20:
-        # at -lambda = 10 that is wrong by 2e-9.
-        return self._invert_integral(torch.logaddexp(-2 * value, torch.zeros_like(value)))
+        # B = softplus(-2 lambda). Not torch's softplus, which returns its argument above 20: at
+        # -lambda = 10 that is wrong by 2e-9. Nor its logaddexp, whose bits depend on the batch.
+        twice = -2 * value
+        return self._invert_integral(twice.clamp(min=0) + torch.log1p(torch.exp(-twice.abs())))
 
     def _invert_rho(self, value: Tensor) -> Tensor:
         return self._invert_integral(torch.log1p(1 / value))
@@ -337,7 +338,8 @@ class Flow(Process):
         return torch.sqrt(2 * t / (1 - t))
 
     def _invert_lambda(self, value: Tensor) -> Tensor:
-        return torch.sigmoid(-value)
+        # The bits of `torch.sigmoid` depend on how many values there are.
+        return 1 / (1 + torch.exp(value))
 
     def _invert_rho(self, value: Tensor) -> Tensor:
         return 1 / (1 + torch.sqrt(value))

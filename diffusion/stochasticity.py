@@ -30,6 +30,14 @@ _LEAST = 1e-5
 _LEVELS = torch.linspace(12.0, -12.0, 2049, dtype=torch.float64)
 
 
+def _raised(x: Tensor, power: float) -> Tensor:
+    """x to a power, with bits that do not depend on the number of items.
+
+    Those of `torch.pow` do: for other powers than these it computes the last few items another way.
+    """
+    return x**power if power in (0, 0.5, 1, 2) else torch.exp(power * torch.log(x))
+
+
 class Constant:
     """The same eta at all levels: ``R = q^((1 + eta^2)/2)``, ``<M> = q^(eta^2)``."""
 
@@ -41,15 +49,15 @@ class Constant:
 
     def of(self, q: Tensor) -> Tensor:
         """R."""
-        return q**self._power
+        return _raised(q, self._power)
 
     def back(self, clock: Tensor) -> Tensor:
         """q, from R."""
-        return clock ** (1 / self._power)
+        return _raised(clock, 1 / self._power)
 
     def noise(self, clock: Tensor) -> Tensor:
         """``<M>``, from R."""
-        return clock ** (self.eta**2 / self._power)
+        return _raised(clock, self.eta**2 / self._power)
 
     def __str__(self) -> str:
         return f"{self.eta:g}"

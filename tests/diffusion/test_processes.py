@@ -260,3 +260,17 @@ def test_processes_are_values() -> None:
     assert VP() == VP(0.1, 20.0)
     assert repr(VP()) == "VP(beta0=0.1, beta1=20.0)"
     assert len({Flow(), Flow(), VE()}) == 2
+
+
+@each_process
+def test_a_time_has_the_same_bits_alone_and_among_others(process: Process) -> None:
+    # Methods with random nodes have a time an item; an item must not depend on its batch.
+    t = process.T * torch.linspace(0.01, 0.99, 101, dtype=torch.float64)
+    for function in (process.alpha, process.sigma, process.lambda_, process.rho):
+        values = function(t)
+        assert torch.equal(values, torch.stack([function(one) for one in t]))
+    for level, inverse in (
+        (process.lambda_(t), process.t_of_lambda),
+        (process.rho(t), process.t_of_rho),
+    ):
+        assert torch.equal(inverse(level), torch.stack([inverse(one) for one in level]))

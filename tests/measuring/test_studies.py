@@ -252,7 +252,7 @@ def test_other_wrong_requests_are_refused() -> None:
         convergence.weak(problems.pair(), "EM", coupling="solution")
     with refused(sdeint.ProblemError, match="needs the exact expectation"):
         convergence.weak(problems.gbm(), "EM", lambda y: y[..., 0], coupling="independent")
-    with refused(sdeint.ProblemError, match="discrete variables"):
+    with refused(sdeint.ProblemError, match="variables sign, theta, which make no path"):
         convergence.weak(problems.pair(), "RI6", coupling="half")
     with refused(sdeint.ProblemError, match="linear problem"):
         convergence.moments(problems.bounded(), "EM")

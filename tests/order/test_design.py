@@ -299,4 +299,4 @@ def test_the_two_step_method_has_a_smaller_weak_error_than_the_stored_stage() ->
         principal_norm(catalogue[name], "weak", noise="martingale")
         for name in ("TwoStep", "OneStageStored")
     ]
-    assert norms[0] < 0.74 * norms[1]
+    assert norms[0] < 0.8 * norms[1]
