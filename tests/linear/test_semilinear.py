@@ -176,7 +176,7 @@ def test_functionals_of_a_long_step_are_those_of_its_uneven_parts(
     times = times if sign > 0 else times.flip(0)
     rates = torch.tensor([-3.0, 0.0, 0.5], dtype=F64)
     flow = Diagonal(rates).flow(torch.ones(3, dtype=F64))
-    asked = ("W", "H", "E normal", "F normal")
+    asked = ("W", "H", "normal 0", "normal 1")
 
     def drawn(grid: Tensor) -> Tensor:
         widths = torch.diff(grid).tolist()
