@@ -74,8 +74,10 @@ def strong_cases() -> Iterator[object]:
                 continue
             if problem == "triple" and name not in ON_THREE_CHANNELS:
                 continue
-            # Implicit methods take longest; and samplers of diffusion models are there for weak orders.
+            # Implicit methods and Levy areas take longest; and samplers of diffusion models are
+            # there for weak orders.
             later = place or catalogue[name].relative or catalogue[name].implicit
+            later = later or (problem == "unicycle" and name not in ON_THREE_CHANNELS)
             marks = [pytest.mark.slow] if later else []
             yield pytest.param(name, problem, order, marks=marks, id=f"{name}-{problem}")
 
@@ -208,10 +210,15 @@ def discrete(name: str) -> bool:
     return any(PRIMITIVES[p].law != "path" for p in catalogue[name].primitives)
 
 
-def additive_claims() -> list[tuple[str, str, Fraction]]:
+def later(name: str) -> list[Any]:
+    """Marks of the methods whose studies take longest."""
+    return [pytest.mark.slow] * (catalogue[name].implicit or name == "W3A3")
+
+
+def additive_claims() -> list[object]:
     places = {"additive": "fading", "constant": "growth"}
     return [
-        (n, places[k], o)
+        pytest.param(n, places[k], o, marks=later(n))
         for n, k, o in claims(1)
         if k in places
         and o < 3
@@ -226,10 +233,13 @@ def additive_claims() -> list[tuple[str, str, Fraction]]:
 
 @pytest.mark.parametrize(
     ("name", "order"),
-    sorted(
-        {(n, o) for n, k, o in claims(1) if k in ("additive", "constant") and o >= 2}
-        - {(n, o) for n, k, o in claims(1) if catalogue[n].start or catalogue[n].relative}
-    ),
+    [
+        pytest.param(n, o, marks=later(n))
+        for n, o in sorted(
+            {(n, o) for n, k, o in claims(1) if k in ("additive", "constant") and o >= 2}
+            - {(n, o) for n, k, o in claims(1) if catalogue[n].start or catalogue[n].relative}
+        )
+    ],
 )
 def test_the_claimed_weak_order_for_additive_noise_is_that_of_exact_local_means(
     name: str, order: Fraction

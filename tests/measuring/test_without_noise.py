@@ -33,7 +33,13 @@ def slope(name: str) -> tuple[float, list[float]]:
     return math.log2(errors[-2] / errors[-1]), errors
 
 
-@pytest.mark.parametrize("name", ONE_STEP)
+def cases() -> list[object]:
+    """Implicit methods take longest; one of them stays with the others."""
+    implicit = {n for n in ONE_STEP if catalogue[n].implicit} - {"ImplicitEM"}
+    return [pytest.param(n, marks=[pytest.mark.slow] * (n in implicit)) for n in ONE_STEP]
+
+
+@pytest.mark.parametrize("name", cases())
 def test_the_order_without_noise_is_observed(name: str) -> None:
     order, errors = slope(name)
     claimed = catalogue[name].claimed("none")[0]

@@ -217,7 +217,13 @@ def series(channels: int) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("name", "channels", "local"), [("W3A4", 1, 4), ("W3A3", 1, 4), ("W3A3", 2, 4), ("SRA3", 1, 3)]
+    ("name", "channels", "local"),
+    [
+        ("W3A4", 1, 4),
+        pytest.param("W3A3", 1, 4, marks=pytest.mark.slow),
+        pytest.param("W3A3", 2, 4, marks=pytest.mark.slow),
+        ("SRA3", 1, 3),
+    ],
 )
 def test_the_local_error_of_a_nonlinear_equation_has_the_order_four(
     name: str, channels: int, local: int

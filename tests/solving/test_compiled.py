@@ -50,7 +50,7 @@ def agree(sde: SDE, method: str, y0: Tensor, times: list[float], **options: Any)
     ("method", "times"),
     [
         ("SRIW1", [0.0, 1.0]),
-        ("SlowRK", [1.0, 0.0]),
+        pytest.param("SlowRK", [1.0, 0.0], marks=pytest.mark.slow),
         ("MilsteinCommutative", [0.0, 1.0]),
         ("W2F1", [1.0, 0.0]),
     ],
@@ -241,7 +241,9 @@ def test_a_path_that_only_compiled_steps_lose_is_reported_at_their_end() -> None
 
 
 @pytest.mark.parametrize("method", ["SRIW1", "TwoStep"])
-@pytest.mark.parametrize(("start", "steps"), [(0.0, 300), (1.0, 40)])
+@pytest.mark.parametrize(
+    ("start", "steps"), [(0.0, 300), pytest.param(1.0, 40, marks=pytest.mark.slow)]
+)
 @pytest.mark.usefixtures("traced")
 def test_a_loop_over_chunks_takes_the_same_steps(method: str, start: float, steps: int) -> None:
     noise = "diagonal" if method == "SRIW1" else "additive"

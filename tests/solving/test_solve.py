@@ -15,6 +15,8 @@ from sdeint import SDE, GridPath, NonFiniteError, ProblemError, TreePath, solve
 from tableaux import Tableau, catalogue
 
 NAMES = sorted(catalogue)
+#: Implicit methods take longest; some of them are checked with the others.
+LONG = {n for n in NAMES if catalogue[n].implicit} - {"ImplicitEM", "RIA1", "SRAL1"}
 GBM = SDE(lambda t, y: 0.3 * y, lambda t, y: 0.5 * y)
 
 
@@ -217,7 +219,10 @@ def test_a_backward_ito_solve_integrates_against_the_reversed_path():
 # ---------------------------------------------------------------------- gradients
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in NAMES],
+)
 def test_gradients_reach_the_start_the_parameters_and_the_times(name):
     tableau = catalogue[name]
     noise = tableau.noise
