@@ -18,7 +18,8 @@ class CommonPath(BrownianPath):
 
     A tree answers for any times, at some ten times the cost of a sampler's own work; here the times
     are known beforehand.  A grid with other times takes the stored ones nearest to its own (no two
-    the same) and scales what it finds, so that each step has variables of exactly its own law.
+    the same) and scales what it finds, so that each step has variables of exactly its own law.  Variables
+    other than W and H, which few samplers need, are each sampler's own.
 
     Parameters
     ----------
@@ -33,6 +34,7 @@ class CommonPath(BrownianPath):
     ) -> None:
         super().__init__(seed, batch, channels, dtype=torch.float32)
         self.times = times
+        self.own = GridPath(seed, batch, channels, dtype=self.dtype)
         generator = torch.Generator().manual_seed(seed)
         shape = (len(times) - 1, *self.batch, *self.channels)
         h = times.diff().float().view(-1, *(1,) * (len(shape) - 1))
@@ -51,21 +53,21 @@ class CommonPath(BrownianPath):
         grid = grid.double()
         place = _nearest(self.times, grid)
         if bool((place.diff() < 1).any()):
-            alone = GridPath(int(self.seed), self.batch, self.channels, dtype=self.dtype)
-            return alone.on(grid)
+            return self.own.on(grid)
         return CommonSteps(self, grid, place)
 
 
 class CommonSteps:
-    """The increments and areas of the steps of one grid."""
+    """The variables of the steps of one grid."""
 
     def __init__(self, path: CommonPath, grid: Tensor, place: Tensor) -> None:
         self.path, self.place = path, place
         self.h = path.times[place].diff()
         self.scale = (grid.diff() / self.h).sqrt()
+        self.own = path.own.on(grid)
 
     def draw(self, first: int, count: int, names: Sequence[str]) -> dict[str, Tensor]:
-        """W and H of the steps first, ..., first + count - 1."""
+        """The named variables of the steps first, ..., first + count - 1."""
         places = self.place[first : first + count + 1]
         shape = (-1, *(1,) * (self.path.value.ndim - 1))
         scale = self.scale[first : first + count].float().view(shape)
@@ -75,7 +77,8 @@ class CommonSteps:
             h = self.h[first : first + count].float().view(shape)
             mean = self.path.integral[places].diff(dim=0) / h
             drawn["H"] = mean - (value[1:] + value[:-1]) / 2
-        return {name: scale * drawn[name] for name in names}
+        others = self.own.draw(first, count, [name for name in names if name not in ("W", "H")])
+        return {name: scale * value for name, value in drawn.items()} | others
 
 
 def _from_zero(steps: Tensor) -> Tensor:

@@ -82,6 +82,8 @@ PUBLISHED = (
     "DPMSolver2S",
     "RES2S",
     "RES3S",
+    "SEEDS3",
+    "RandomMidpoint",
     "SASolver",
     "ERSDE2",
     "ERSDE3",

@@ -22,7 +22,8 @@ def digits() -> Target:
     variance = float(load_digits()[0].images.var(0).mean())
 
     def denoiser(x: Tensor, t: Tensor) -> Tensor:
-        alpha, sigma = model.process.alpha(t[0]), model.process.sigma(t[0])
+        times = t.reshape(-1, 1, 1, 1)
+        alpha, sigma = model.process.alpha(times), model.process.sigma(times)
         with torch.no_grad():
             return to_x0(model(x, t), x, alpha, sigma, model.prediction)
 

@@ -17,7 +17,7 @@ from tableaux import Tableau
 __all__ = ["law_of", "laws"]
 
 #: Of each noise variable, as a share of the step.
-_VARIANCE = {"W": 1.0, "H": 1.0 / 12.0}
+_VARIANCE = {"W": 1.0, "H": 1.0 / 12.0, "K": 1.0 / 720.0}
 
 
 def law_of(method: str | Tableau, nfe: int, variance: float, *, fitted: float = 0.0) -> float:

@@ -68,7 +68,9 @@ def with_error(problem: Problem, size: float) -> Problem:
     """
 
     def denoiser(x: Tensor, t: Tensor) -> Tensor:
-        alpha, rho = problem.process.alpha(t[0]), problem.process.rho(t[0])
+        alpha, rho = (
+            part(t).unsqueeze(-1) for part in (problem.process.alpha, problem.process.rho)
+        )
         scale = size * torch.sqrt(1 + rho) / (rho + 1 / problem.variance)
         return problem.denoiser(x, t) + scale.to(x) * torch.sin(3 * x / alpha.to(x) + 1)
 
