@@ -103,6 +103,14 @@ def w1(x: Tensor, y: Tensor) -> float:
     return float(gaps @ mass.to(gaps))
 
 
+def random_axes(d: int, count: int, seed: int = 0) -> Tensor:
+    """Unit vectors in uniformly distributed directions, float64 (d, count)."""
+    generator = torch.Generator().manual_seed(seed)
+    axes = torch.randn(d, count, generator=generator, dtype=torch.float64)
+    unit: Tensor = axes / axes.norm(dim=0)
+    return unit
+
+
 def sliced_w2(x: Tensor, y: Tensor, *, directions: int = 256, seed: int = 0) -> float:
     """Sliced Wasserstein-2 distance: root mean square of W2 along random directions.
 
@@ -122,9 +130,7 @@ def sliced_w2(x: Tensor, y: Tensor, *, directions: int = 256, seed: int = 0) -> 
     x, y = _pair(x, y, at_least=1)
     if directions < 1:
         raise ValueError(f"directions = {directions} must be at least 1")
-    generator = torch.Generator().manual_seed(seed)
-    axes = torch.randn(x.shape[1], directions, generator=generator, dtype=torch.float64)
-    axes = (axes / axes.norm(dim=0)).to(x.device)
+    axes = random_axes(x.shape[1], directions, seed).to(x.device)
     left, right, mass = _monotone_coupling(len(x), len(y))
     total = 0.0
     for axis in axes.mT:  # one at a time, since all projections at once may not fit in memory

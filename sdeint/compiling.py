@@ -26,7 +26,7 @@ from torch._higher_order_ops.while_loop import while_loop
 
 from sdeint.brownian.counters import Lanes
 from sdeint.brownian.grid_path import unit_variables
-from sdeint.brownian.path import SHARED, STANDARD
+from sdeint.brownian.path import DISCRETE, SHARED, STANDARD, UNIFORM
 from sdeint.linear.flow import Flow, Kept
 from sdeint.lowering import Coefficient, Program, Ratios, StepNumbers, Weight
 from sdeint.problem import Field
@@ -37,7 +37,7 @@ __all__ = ["FUSED", "Chunk", "is_compiler_error", "steps_a_chunk", "why_not", "w
 
 Tensor = torch.Tensor
 #: Variables whose generator is part of the graph; others, as Levy areas, are drawn ahead.
-FUSED = ("W", "H", "K", "theta", "xi", "sign", "eta", "u", "bridge", *STANDARD)
+FUSED = ("W", "H", "K", *DISCRETE, *UNIFORM, *STANDARD)
 #: Steps a chunk: multiples of the four that one call of the generator serves.  Code, and with it the
 #: time to compile, grows with the steps; a single path has few numbers to a step and wants more.
 #: The first and last steps of a grid, which fill no chunk, are eager; so the length must not depend

@@ -87,7 +87,7 @@ class Run:
         plain = widths.detach().tolist()
         plain = plain if flow is None else _same(plain, grid)
         self.spans: Sequence[Any] = widths.unbind() if widths.requires_grad else plain
-        self.sizes = [self.sign * h for h in plain]
+        self.sizes = [] if flow is None else [self.sign * h for h in plain]
         self.needs = drawn_for(self.primitives, flow, self.sizes)
         self.starts: Sequence[Any] = grid[:-1].tolist()
         if flow is not None and widths.requires_grad:

@@ -181,12 +181,15 @@ def _exact_noise(sde: SemilinearSDE, y0: Tensor, layout: Layout, path: object) -
 
 def _flow(sde: SDE, tableau: Tableau, y0: Tensor, timeline: Timeline) -> Flow | None:
     """The linear part, where a method treats it apart."""
-    first, *_, last = timeline.grid.detach().tolist()
-    ends = first, last
     if isinstance(sde, SemilinearSDE) and tableau.exponential:
-        return sde.operator.flow(y0, sde.event_dims, ends)
-    # Parts of a step are functionals of the path also where there is no L.
-    return Scalar(0.0).flow(y0, sde.event_dims, ends) if modes(tableau.primitives) else None
+        operator = sde.operator
+    elif modes(tableau.primitives):
+        # Parts of a step are functionals of the path also where there is no L.
+        operator = Scalar(0.0)
+    else:
+        return None
+    first, last = timeline.grid.detach()[[0, -1]].tolist()
+    return operator.flow(y0, sde.event_dims, (first, last))
 
 
 def _with_channel_axis(layout: Layout, tableau: Tableau, sde: SDE, flow: Flow | None) -> Layout:

@@ -283,7 +283,6 @@ class MemoryWeights:
         self._values: dict[tuple[str, Where, Forest, int], tuple[Window, ...]] = {}
         self._begins: dict[tuple[Tree, int], Window] = {}
         self._ideals: dict[Tree, Window] = {}
-        self._outputs: dict[Tree, Window] = {}
         self._variables: dict[tuple[str, Channels, int], Window] = {}
 
     def number(self, value: Fraction) -> Any:
@@ -417,13 +416,7 @@ class MemoryWeights:
 
     def output(self, tree: Tree) -> Window:
         """Weight of a tree in the new value, around the start of the window."""
-        if tree not in self._outputs:
-            step = self.window - 1
-            total = self.begin(tree, step)
-            for part in self.parts:
-                total = total + self._collected(part, tree, step)
-            self._outputs[tree] = total
-        return self._outputs[tree]
+        return self.begin(tree, self.window)
 
     def _collected(self, part: Output | Coupling, tree: Tree, step: int) -> Window:
         assert isinstance(part, Output)

@@ -259,10 +259,8 @@ class Tableau(PrintedForms):
     @cached_property
     def free_symbols(self) -> frozenset[sympy.Symbol]:
         """Symbols that are left free in the entries: those of a family, and `STEP_SYMBOLS`."""
-        entries = [e for c in self.couplings for _, _, e in c.entries()]
-        entries += [e for o in (*self.outputs, *self.embedded) for _, e in o.entries()]
-        entries += [c for block in self.blocks for c in block.nodes if c != RANDOM_NODE]
-        return frozenset().union(*map(free_symbols, entries))
+        nodes = [c for block in self.blocks for c in block.nodes if c != RANDOM_NODE]
+        return frozenset().union(*map(free_symbols, (*self._entries(), *nodes)))
 
     @cached_property
     def starts(self) -> tuple[Tableau, ...]:
@@ -284,11 +282,13 @@ class Tableau(PrintedForms):
         In such a tableau ``X_n`` enters a stage with node c as ``phi_0(c z) X_n``, and the new value
         as ``phi_0(z) X_n``: see `tableaux.phi`.
         """
-        entries = [e for c in self.couplings for _, _, e in c.entries()]
-        entries += [e for o in (*self.outputs, *self.embedded) for _, e in o.entries()]
-        return any(e.has(Phi) for e in entries) or any(
-            label in FUNCTIONALS for label in self.labels
-        )
+        functionals = any(label in FUNCTIONALS for label in self.labels)
+        return functionals or any(e.has(Phi) for e in self._entries())
+
+    def _entries(self) -> Iterator[sympy.Expr]:
+        """Those of couplings, outputs and embedded outputs that are not zero."""
+        yield from (e for c in self.couplings for _, _, e in c.entries())
+        yield from (e for o in (*self.outputs, *self.embedded) for _, e in o.entries())
 
     @cached_property
     def without_linear_part(self) -> Tableau:

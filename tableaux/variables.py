@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from typing import TypeVar
 
 import sympy
 
@@ -89,23 +90,28 @@ def of_part(name: str) -> tuple[str, Fraction] | None:
     return (base, share) if share < 1 and str(share) == text else None
 
 
-class _Primitives(Mapping[str, Primitive]):
-    """All primitives by name; those of parts of a step are made when they are asked for."""
+_Value = TypeVar("_Value")
 
-    def __init__(self, whole: Mapping[str, Primitive]) -> None:
+
+class _WithParts(Mapping[str, _Value]):
+    """What there is of whole steps, by name; of parts of a step it is made when it is asked for."""
+
+    def __init__(self, whole: Mapping[str, _Value]) -> None:
         self._whole = whole
-
-    def __getitem__(self, name: str) -> Primitive:
-        base, share = of_part(name) or ("", None)
-        if base in _PARTS:
-            return Primitive(name, 1, Fraction(1, 2), "path", f"{_PARTS[base][1]}, c = {share}")
-        return self._whole[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._whole)
 
     def __len__(self) -> int:
         return len(self._whole)
+
+
+class _Primitives(_WithParts[Primitive]):
+    def __getitem__(self, name: str) -> Primitive:
+        base, share = of_part(name) or ("", None)
+        if base in _PARTS:
+            return Primitive(name, 1, Fraction(1, 2), "path", f"{_PARTS[base][1]}, c = {share}")
+        return self._whole[name]
 
 
 PRIMITIVES: Mapping[str, Primitive] = _Primitives(
@@ -479,15 +485,8 @@ for _variable in (
     register(_variable)
 
 
-#: Labels of Gaussian functionals of the path with weights in L, of exponential tableaux: the labels
-#: that multiply ``1, h L, (h L)^2, ...`` in their expansions.
-class _Functionals(Mapping[str, tuple[str, ...]]):
-    """Their expansions by label; over a part of a step they go on to the fourth term."""
-
-    _whole: Mapping[str, tuple[str, ...]] = {
-        "int phi_0 dW_k": ("I_k", "I_k0/h", "I_k00/h^2"),
-        "int phi_1 dW_k": ("I_k0/h", "I_k00/h^2"),
-    }
+class _Functionals(_WithParts[tuple[str, ...]]):
+    """Over a part of a step the expansions go on to the fourth term."""
 
     def __getitem__(self, label: str) -> tuple[str, ...]:
         base, share = of_part(label) or (label, None)
@@ -496,11 +495,12 @@ class _Functionals(Mapping[str, tuple[str, ...]]):
             return found
         return tuple(f"int pol_{n} dW_k@{share}" for n in range(int(base == "int phi_1 dW_k"), 4))
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._whole)
 
-    def __len__(self) -> int:
-        return len(self._whole)
-
-
-FUNCTIONALS: Mapping[str, tuple[str, ...]] = _Functionals()
+#: Labels of Gaussian functionals of the path with weights in L, of exponential tableaux: the labels
+#: that multiply ``1, h L, (h L)^2, ...`` in their expansions.
+FUNCTIONALS: Mapping[str, tuple[str, ...]] = _Functionals(
+    {
+        "int phi_0 dW_k": ("I_k", "I_k0/h", "I_k00/h^2"),
+        "int phi_1 dW_k": ("I_k0/h", "I_k00/h^2"),
+    }
+)

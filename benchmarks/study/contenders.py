@@ -137,6 +137,7 @@ def _of_catalogue(
             grid=grid,
             variance=request.variance if fitted else 0.0,
             path="grid" if request.path is None else request.path,
+            start=request.start,
             dtype=torch.float32,
         )
 

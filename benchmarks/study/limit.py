@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffusion.metrics import random_axes
+
 __all__ = ["Estimate", "Limit", "ahead"]
 
 _DIRECTIONS = 32
@@ -118,9 +120,7 @@ class Levels:
         """Levels at the quantiles of samples, and beyond."""
         flat = samples.double().flatten(1)
         d = flat.shape[1]
-        generator = torch.Generator().manual_seed(0)
-        axes = torch.randn(d, _DIRECTIONS if d > 1 else 1, generator=generator, dtype=torch.float64)
-        axes = axes / axes.norm(dim=0)
+        axes = random_axes(d, _DIRECTIONS if d > 1 else 1)
         along = flat @ axes
         shares = (torch.arange(_QUANTILES, dtype=torch.float64) + 0.5) / _QUANTILES
         near = torch.quantile(along, shares, dim=0)

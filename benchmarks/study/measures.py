@@ -15,6 +15,7 @@ from diffusion.metrics import (
     energy_distance,
     grid_kl,
     mmd,
+    random_axes,
     sliced_w2,
     total_variation,
     w1,
@@ -54,10 +55,7 @@ class Judge:
     @cached_property
     def axes(self) -> Tensor:
         """Directions (d, directions)."""
-        generator = torch.Generator().manual_seed(0)
-        count = _DIRECTIONS if self.data.d > 1 else 1
-        axes = torch.randn(self.data.d, count, generator=generator, dtype=torch.float64)
-        return axes / axes.norm(dim=0)
+        return random_axes(self.data.d, _DIRECTIONS if self.data.d > 1 else 1)
 
     @cached_property
     def marginals(self) -> Tensor:

@@ -172,10 +172,9 @@ def _mixture(problem: Problem, grid: str, sizes: Sizes) -> Found:
 
 
 def _errors(found: Comparison, samplers: list[Contender], budgets: tuple[int, ...]) -> list[str]:
-    rows = {n: {b: e.distance for b, e in row.items()} for n, row in found.errors.items()}
     noise = {n: {b: _noise(e) for b, e in row.items()} for n, row in found.errors.items()}
     ranked = [c.name for c in samplers if c.stochastic]
-    return [errors(rows, budgets, ranked, noise), ""]
+    return [errors(_curves(found), budgets, ranked, noise), ""]
 
 
 def _noise(estimate: Estimate) -> float:

@@ -31,6 +31,8 @@ class Request:
     seed : int
     path : BrownianPath or None
         The noise, in the clock of the sampler; by default its own.
+    start : tensor or None
+        Data whose noisy states a sampler begins with, as for `diffusion.sample`.
     """
 
     denoiser: Denoiser
@@ -40,6 +42,7 @@ class Request:
     nfe: int
     seed: int
     path: BrownianPath | None = None
+    start: Tensor | None = None
 
 
 Draw = Callable[[Request], Tensor]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,6 @@ from benchmarks.study.common_path import CommonPath, of_all
 from benchmarks.study.contenders import Contender
 from benchmarks.study.limit import Limit
 from benchmarks.study.problems import Problem, with_error
-from diffusion import sample
 
 __all__ = ["parts"]
 
@@ -39,18 +40,7 @@ def parts(
     path = CommonPath(times, 5, (items,), problem.event)
 
     def draw(which: Problem, nfe: int, start: Tensor | None = None) -> Tensor:
-        return sample(
-            which.denoiser,
-            tuple(data.shape),
-            process=which.process,
-            prediction="x0",
-            method=sampler.method,
-            nfe=nfe,
-            variance=which.variance if sampler.fitted else 0.0,
-            path=path,
-            start=start,
-            seed=5,
-        )
+        return sampler.draw(replace(which.request(items, nfe, 5, path), start=start))
 
     from_data, from_noise = draw(problem, fine, data), draw(problem, fine)
     exact, ideal = Limit(data), Limit(from_noise)

@@ -178,7 +178,8 @@ def _columns(
     """The functionals by the variables that they are made of: W, H and normals for the rest."""
     if not any(functional(c.weights[0], drawn) for c in moves):
         return {}
-    regression, root = flow.noise(t, h, list(modes(primitives).values()))
+    found = modes(primitives)
+    regression, root = flow.noise(t, h, list(found.values()))
     return {
         name: {
             "W": regression[..., row, 0],
@@ -189,5 +190,5 @@ def _columns(
                 for i in range(root.shape[-1] if flow.dense else row + 1)
             },
         }
-        for row, name in enumerate(modes(primitives))
+        for row, name in enumerate(found)
     }
