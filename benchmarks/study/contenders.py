@@ -14,6 +14,7 @@ from benchmarks.study.requests import Draw, Request
 from diffusion import NoiseClock, sample
 from diffusion.grids import time_grid
 from diffusion.sampling import steps_for
+from tableaux import Tableau
 
 Equation = Literal["fitted", "plain", "flow"]
 
@@ -35,7 +36,7 @@ class Contender:
     name: str
     kind: str
     draw: Draw
-    method: str = ""
+    method: str | Tableau = ""
     fitted: bool = False
     eta: float = 1.0
     grid: str = "uniform_lambda"
@@ -99,13 +100,13 @@ FLOW = ("DPMSolver2M", "UniPC2", "HeunEDM")
 def contenders(grid: str = "uniform_lambda") -> list[Contender]:
     """Ours, the published ones, and those of diffusers if it is installed."""
     found = [
-        _of_catalogue(
+        of_catalogue(
             f"**{name}**" + (", fitted" if fitted else ""), "ours", name, fitted, 1.0, grid
         )
         for name, fitted in OURS
     ]
-    found += [_of_catalogue(name, "published", name, False, 1.0, grid) for name in PUBLISHED]
-    found += [_of_catalogue(f"{name}, flow", "flow", name, False, 0.0, grid) for name in FLOW]
+    found += [of_catalogue(name, "published", name, False, 1.0, grid) for name in PUBLISHED]
+    found += [of_catalogue(f"{name}, flow", "flow", name, False, 0.0, grid) for name in FLOW]
     if grid == "uniform_lambda":
         found += [
             Contender(f"diffusers {name}", "diffusers flow" if flow else "diffusers", draw)
@@ -118,12 +119,19 @@ def limit(equation: Equation) -> Contender:
     """What others of an equation tend to, on the same paths; of strong order 3/2."""
     method = "HeunEDM" if equation == "flow" else "OneStageStored"
     eta = 0.0 if equation == "flow" else 1.0
-    return _of_catalogue("limit", "limit", method, equation == "fitted", eta, "uniform_lambda")
+    return of_catalogue("limit", "limit", method, equation == "fitted", eta, "uniform_lambda")
 
 
-def _of_catalogue(
-    label: str, kind: str, method: str, fitted: bool, eta: float, grid: str
+def of_catalogue(
+    label: str,
+    kind: str,
+    method: str | Tableau,
+    fitted: bool,
+    eta: float = 1.0,
+    grid: str = "uniform_lambda",
 ) -> Contender:
+    """A sampler by its method, one of the catalogue or another."""
+
     def draw(request: Request) -> Tensor:
         return sample(
             request.denoiser,

@@ -85,12 +85,12 @@ def with_error(problem: Problem, size: float) -> Problem:
     )
 
 
-def _normal(seed: int, *shape: int) -> Tensor:
+def normal(seed: int, *shape: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-def _uniform(seed: int, low: float, high: float, *shape: int) -> Tensor:
+def uniform(seed: int, low: float, high: float, *shape: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
 
@@ -125,21 +125,21 @@ def mixtures() -> list[Problem]:
         exact(
             "2-d, overlapping",
             "five modes with variances of 0.2 to 0.8",
-            GaussianMixture([0.2] * 5, _normal(21, 5, 2), _uniform(22, 0.2, 0.8, 5, 2)),
+            GaussianMixture([0.2] * 5, normal(21, 5, 2), uniform(22, 0.2, 0.8, 5, 2)),
         ),
         exact(
             "16-d, apart",
             "eight modes with variances of 0.01 to 0.3, another for each coordinate",
-            GaussianMixture([1 / 8] * 8, _normal(31, 8, 16), _uniform(32, 0.01, 0.3, 8, 16)),
+            GaussianMixture([1 / 8] * 8, normal(31, 8, 16), uniform(32, 0.01, 0.3, 8, 16)),
         ),
         exact(
             "16-d, overlapping",
             "four modes with variances of 0.2 to 0.8",
-            GaussianMixture([0.25] * 4, 0.5 * _normal(33, 4, 16), _uniform(34, 0.2, 0.8, 4, 16)),
+            GaussianMixture([0.25] * 4, 0.5 * normal(33, 4, 16), uniform(34, 0.2, 0.8, 4, 16)),
         ),
         exact(
             "64-d, apart",
             "six modes with variances of 0.01 to 0.3",
-            GaussianMixture([1 / 6] * 6, _normal(41, 6, 64), _uniform(42, 0.01, 0.3, 6, 64)),
+            GaussianMixture([1 / 6] * 6, normal(41, 6, 64), uniform(42, 0.01, 0.3, 6, 64)),
         ),
     ]

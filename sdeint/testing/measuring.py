@@ -13,6 +13,8 @@ from typing import Any
 
 from sdeint import problems
 from sdeint.convergence import Study, moments, strong, weak
+from sdeint.testing.last_step import enumerable as steps_enumerable
+from sdeint.testing.last_step import last_step
 from sdeint.testing.local import local_means
 from tableaux import PRIMITIVES, Tableau
 
@@ -117,6 +119,8 @@ def weak_measurements(tableau: Tableau, noise: str, seed: int) -> list[Measureme
     """The studies of a weak order: without sampling where the outcomes of a step are enumerable."""
     if _noiseless(tableau) or noise == "none":
         return strong_measurements(tableau, "none", seed)
+    if noise == "martingale" and steps_enumerable(tableau):
+        return [Measurement(lambda factor: last_step(tableau), exact=True)]
     found = []
     enumerable = tableau.start is None and "A" not in tableau.primitives
     if tableau.start is None and noise in LINEAR:

@@ -31,6 +31,7 @@ from tableaux.families import (  # noqa: F401  (each import enters its methods)
     tang_xiao,
     three_stage_milstein,
     tocino,
+    two_displaced,
     weak,
     weak_three,
 )

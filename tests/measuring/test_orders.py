@@ -21,6 +21,7 @@ from sdeint.brownian import BrownianPath
 from sdeint.convergence import Study
 from sdeint.convergence.setting import Setting
 from sdeint.problems import Problem
+from sdeint.testing.last_step import STEPS, enumerable, last_step
 from sdeint.testing.local import local_means
 from tableaux import PRIMITIVES, Output, Tableau, Variable, catalogue, variables
 from tableaux.variables import of_part
@@ -269,41 +270,41 @@ def test_the_claimed_weak_order_is_observed_on_common_paths(
     assert low <= order <= high, str(study)
 
 
-def martingale_cases() -> list[object]:
-    # The error of OneStage is so small that its differences need more paths to stand out.
-    paths = {"OneStage": 200_000}
-    return [
-        pytest.param(
-            name,
-            order,
-            paths.get(name, 60_000),
-            marks=[pytest.mark.slow] * (name in paths),
-            id=name,
-        )
-        for name, kind, order in claims(1)
-        if kind == "martingale"
-        and not discrete(name)
-        and name not in DROWNED
-        # Those of diffusion models: tests/diffusion, by exact propagation.
-        and not catalogue[name].relative
-    ]
+#: Shown by steps smaller than those of the others.
+LATE = {"SKenCarp": (1024, 2048, 4096, 8192, 16384)}
 
 
-@pytest.mark.parametrize(("name", "order", "paths"), martingale_cases())
-def test_a_martingale_drift_gives_the_claimed_weak_order(
-    name: str, order: Fraction, paths: int
-) -> None:
-    study = convergence.weak(
-        problems.denoiser(),
-        name,
-        "fourth moment",
-        coupling="half",
-        steps=(4, 8, 16, 32),
-        paths=paths,
-        confidence=SURE,
+def martingale_claims() -> Iterator[object]:
+    for name, tableau in catalogue.items():
+        if tableau.noise != "additive" or tableau.exponential or not enumerable(tableau):
+            continue
+        yield pytest.param(name, tableau.claimed("martingale")[1], id=name)
+
+
+@pytest.mark.parametrize(("name", "order"), list(martingale_claims()))
+def test_a_martingale_drift_gives_the_claimed_weak_order(name: str, order: Fraction) -> None:
+    """No sampling: all outcomes of a few steps are enumerated."""
+    study = last_step(catalogue[name], LATE.get(name, STEPS))
+    assert study.order == pytest.approx(float(order), abs=0.06), str(study)
+
+
+def test_only_variables_without_a_density_are_left_out_of_the_enumeration() -> None:
+    additive = [t for t in catalogue.values() if t.noise == "additive" and not t.exponential]
+    left = {t.name for t in additive if not enumerable(t)}
+    assert left == {n for n in catalogue if catalogue[n] in additive and discrete(n)}
+
+
+def test_the_last_of_a_few_steps_shows_a_wrong_coefficient_of_memory() -> None:
+    method = catalogue["NoiseRK3"]
+    (stored, *others) = method.couplings
+    (here, far), other = stored.matrix
+    wrong = replace(
+        method,
+        couplings=(replace(stored, matrix=((here, far + Fraction(1, 10)), other)), *others),
+        orders={},
     )
-    assert study.agrees(order), str(study)
-    assert not study.agrees(order - 1), str(study)
+    study = last_step(wrong)
+    assert study.order == pytest.approx(1, abs=0.06), str(study)
 
 
 # ---------------------------------------------------------------------- backwards
