@@ -68,6 +68,10 @@ class Jet:
         """The coefficient of a power of w."""
         return Jet({(0, m): value for (k, m), value in self.terms.items() if k == power})
 
+    def up_to(self, degree: int) -> Jet:
+        """Without the powers of w above a degree."""
+        return Jet({key: value for key, value in self.terms.items() if key[0] <= degree})
+
     def _sympy_(self) -> Any:
         parts = (
             sympy.Rational(a.numerator, a.denominator) * RELATIVE_STEP**k * sympy.sqrt(m)
@@ -137,6 +141,6 @@ class Jets(Domain):  # type: ignore[misc]
             terms[key] = terms.get(key, Fraction(0)) + value
         return Jet({key: value for key, value in terms.items() if key[0] <= DEGREE})
 
-    def to_sympy(self, jet: Jet) -> Any:
+    def to_sympy(self, jet: Jet | Fraction) -> Any:
         """A jet as an expression."""
-        return jet._sympy_()
+        return Jet(_terms(jet))._sympy_()

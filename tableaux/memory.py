@@ -24,10 +24,9 @@ before are numerical too: with u the value function, the error is the sum of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
-from itertools import product
 from math import isqrt
 from typing import Any
 
@@ -35,151 +34,22 @@ import sympy
 
 from tableaux.blocks import Block, Coupling, Output
 from tableaux.errors import TableauError
-from tableaux.jets import Jet
+from tableaux.jets import DEGREE, Jet, Jets
 from tableaux.relative import in_last_step, in_step
 from tableaux.rooted_trees import TIME, Forest, Tree
 from tableaux.tableau import Tableau
 from tableaux.variables import PRIMITIVES, variables
 from tableaux.weights import Channels, Weights, Where, entry_domain
+from tableaux.windows import Number, Window, Words, splits
 from tableaux.words import (
     Functional,
     Word,
+    exact_mean,
     exact_weight,
-    expectation_of_word,
     halves,
-    inner_product,
-    ito_words,
     primitive_functional,
     product_of_words,
 )
-
-Words = tuple[Word, ...]
-"""One word for each step of a window, the oldest first."""
-
-
-class Window:
-    """A functional of the path on several successive steps, scaled to length 1.
-
-    Parameters
-    ----------
-    terms : mapping of one word a step to coefficient
-    calculus : {"ito", "stratonovich"}
-    divisors : tuple of int
-        For each step, the power of h that its words are divided by.
-    """
-
-    __slots__ = ("calculus", "divisors", "terms")
-
-    def __init__(
-        self, terms: Mapping[Words, Any], calculus: str, divisors: tuple[int, ...]
-    ) -> None:
-        self.terms = {words: value for words, value in terms.items() if value}
-        self.calculus = calculus
-        self.divisors = divisors
-
-    def __bool__(self) -> bool:
-        return bool(self.terms)
-
-    def raised(self, divisors: tuple[int, ...]) -> Window:
-        """The same functional over higher powers of h."""
-        found = self
-        for step, (have, want) in enumerate(zip(self.divisors, divisors)):
-            for _ in range(want - have):
-                unit = tuple((0,) if i == step else () for i in range(len(divisors)))
-                found = found._times({unit: 1})
-        return Window(found.terms, self.calculus, divisors)
-
-    def __add__(self, other: Window) -> Window:
-        divisors = tuple(map(max, self.divisors, other.divisors))
-        left = self if self.divisors == divisors else self.raised(divisors)
-        right = other if other.divisors == divisors else other.raised(divisors)
-        terms = dict(left.terms)
-        for words, value in right.terms.items():
-            terms[words] = terms[words] + value if words in terms else value
-        return Window(terms, self.calculus, divisors)
-
-    def __sub__(self, other: Window) -> Window:
-        return self + other.converted(lambda value: -value)
-
-    def __mul__(self, other: Window) -> Window:
-        found = self._times(other.terms)
-        divisors = tuple(a + b for a, b in zip(self.divisors, other.divisors))
-        return Window(found.terms, self.calculus, divisors)
-
-    def _times(self, terms: Mapping[Words, Any]) -> Window:
-        total: dict[Words, Any] = {}
-        for u, a in self.terms.items():
-            for v, b in terms.items():
-                factors = [product_of_words(x, y, self.calculus) for x, y in zip(u, v)]
-                weight = a * b
-                for choice in product(*factors):
-                    count = 1
-                    for _, multiplicity in choice:
-                        count *= multiplicity
-                    words = tuple(word for word, _ in choice)
-                    value = weight * count
-                    total[words] = total[words] + value if words in total else value
-        return Window(total, self.calculus, self.divisors)
-
-    def scaled(self, factor: Any) -> Window:
-        """Every coefficient multiplied by ``factor``."""
-        return self.converted(lambda value: factor * value)
-
-    def converted(self, convert: Callable[[Any], Any]) -> Window:
-        """The same functional with its coefficients in another domain."""
-        terms = {words: convert(value) for words, value in self.terms.items()}
-        return Window(terms, self.calculus, self.divisors)
-
-    def expectation(self, number: Callable[[Fraction], Any]) -> Any:
-        """The mean, steps being independent; ``number`` puts rationals into the coefficients'
-        domain.
-        """
-        total = number(Fraction(0))
-        for words, value in self.terms.items():
-            mean = Fraction(1)
-            for word in words:
-                mean *= expectation_of_word(word, self.calculus)
-            if mean:
-                total = total + value * number(mean)
-        return total
-
-    def squared_norm(self) -> Any:
-        """E of the square."""
-        items = list(self._ito().items())
-        total: Any = Fraction(0)
-        for i, (u, a) in enumerate(items):
-            for v, b in items[: i + 1]:
-                value = Fraction(1 if u == v else 2)
-                for x, y in zip(u, v):
-                    value *= inner_product(x, y)
-                if value:
-                    total = total + a * b * value
-        return total
-
-    def _ito(self) -> dict[Words, Any]:
-        if self.calculus == "ito":
-            return self.terms
-        total: dict[Words, Any] = {}
-        for words, value in self.terms.items():
-            for choice in product(*(ito_words(word) for word in words)):
-                weight = Fraction(1)
-                for _, factor in choice:
-                    weight *= factor
-                key = tuple(word for word, _ in choice)
-                total[key] = total[key] + value * weight if key in total else value * weight
-        return total
-
-    def of_surplus(self, surplus: int) -> Window:
-        """The part that a power of sqrt(h) in w = h/t lifts above the order of its tree."""
-        return self.converted(lambda value: of_surplus(value, surplus))
-
-    def __repr__(self) -> str:
-        parts = (
-            f"{value} ({'|'.join(''.join(map(str, word)) for word in words)})"
-            for words, value in sorted(self.terms.items(), key=repr)
-        )
-        over = "" if not any(self.divisors) else f" / h^{self.divisors}"
-        return (" + ".join(parts) or "0") + over
 
 
 def of_surplus(value: Any, surplus: int) -> Any:
@@ -191,6 +61,18 @@ def of_surplus(value: Any, surplus: int) -> Any:
         return value * int(not surplus)
     power, odd = divmod(surplus, 2)
     return value.of_power(-1 if odd else power)
+
+
+def up_to(value: Any, degree: int) -> Any:
+    """The powers of w up to one of an element of the domain of the entries."""
+    return value.up_to(degree) if isinstance(value, Jet) else value
+
+
+def rationals(domain: Any) -> Number:
+    """What puts rational numbers among the coefficients of windows; jets take plain ones."""
+    if isinstance(domain, Jets):
+        return lambda value: value
+    return cache(lambda value: domain.convert(sympy.Rational(value.numerator, value.denominator)))
 
 
 @cache
@@ -230,20 +112,7 @@ def exact_over(
             for step, part in enumerate(split):
                 scale *= roots[step] ** halves(part)
             terms[words] = terms.get(words, Fraction(0)) + weight * scale
-    return Window(terms, calculus, (0,) * window)
-
-
-def splits(word: Word, parts: int) -> list[Words]:
-    """A word over several steps of length 1, as the sum of these words over each (Chen)."""
-    if parts == 0:
-        return [] if word else [()]
-    if parts == 1:
-        return [(word,)]
-    return [(*head, word[i:]) for i in range(len(word) + 1) for head in splits(word[:i], parts - 1)]
-
-
-class TooShort(Exception):
-    """The window does not reach back far enough for a tree."""
+    return Window.of_words(terms, calculus, Fraction)
 
 
 class MemoryWeights:
@@ -278,30 +147,38 @@ class MemoryWeights:
         self.window = window
         self.parts = tableau.embedded if embedded else tableau.outputs
         self.domain = entry_domain(in_last_step(tableau, ratios))
+        self.number = rationals(self.domain)
         self._graph: Weights[Any, Any] = Weights(tableau, channels, Nothing(), remembering=True)
         self._stages: dict[tuple[str, Where, Tree, int], tuple[Window, ...]] = {}
         self._values: dict[tuple[str, Where, Forest, int], tuple[Window, ...]] = {}
         self._begins: dict[tuple[Tree, int], Window] = {}
-        self._ideals: dict[Tree, Window] = {}
+        self._runs: dict[Tree, dict[Word, Window]] = {}
         self._variables: dict[tuple[str, Channels, int], Window] = {}
-
-    def number(self, value: Fraction) -> Any:
-        """A rational number in the domain of the entries."""
-        return self.domain.convert(sympy.Rational(value.numerator, value.denominator))
+        self._entries: dict[tuple[Any, int], Any] = {}
 
     def entry(self, entry: Any, step: int) -> Any:
         """An entry in one of the steps, in the domain of the entries."""
-        return self.domain.from_sympy(in_step(entry, self.window - 1 - step, self.ratios))
+        key = (entry, step)
+        if key not in self._entries:
+            number = in_step(entry, self.window - 1 - step, self.ratios)
+            self._entries[key] = self.domain.from_sympy(number)
+        return self._entries[key]
+
+    def _window(self, terms: Mapping[Words, Any]) -> Window:
+        return Window.of_words(terms, self.tableau.calculus, self.number)
+
+    def _one(self) -> Window:
+        return Window.one(self.window, self.tableau.calculus, self.number)
 
     def _lifted(self, one: Functional, step: int) -> Window:
-        divisors = tuple(one.divisor if i == step else 0 for i in range(self.window))
-        terms = {
-            tuple(word if i == step else () for i in range(self.window)): self.number(
-                Fraction(c) * self.roots[step] ** (halves(word) - 2 * one.divisor)
-            )
-            for word, c in one.terms.items()
-        }
-        return Window(terms, self.tableau.calculus, divisors)
+        return self._window(
+            {
+                tuple(word if i == step else () for i in range(self.window)): self.number(
+                    Fraction(c) * self.roots[step] ** (halves(word) - 2 * one.divisor)
+                )
+                for word, c in one.terms.items()
+            }
+        )
 
     def variable(self, label: str, channels: Channels, step: int) -> Window:
         """A label of one of the steps."""
@@ -309,7 +186,7 @@ class MemoryWeights:
         found = self._variables.get(key)
         if found is None:
             calculus = self.tableau.calculus
-            found = Window({}, calculus, (0,) * self.window)
+            found = self._window({})
             for coefficient, power, monomial in variables[label].terms(*(channels or (1, 1))):
                 if power.denominator != 1:
                     raise TableauError(
@@ -327,9 +204,9 @@ class MemoryWeights:
                         )
                     for _ in range(exponent):
                         term = term * primitive_functional(name, at, calculus)
-                part = self._lifted(term, step)
-                entry = self.domain.from_sympy(coefficient)
-                found = found + part.scaled(entry)
+                found = found.plus(
+                    [(self._lifted(term, step), self.domain.from_sympy(coefficient))]
+                )
             self._variables[key] = found
         return found
 
@@ -339,95 +216,112 @@ class MemoryWeights:
         if key not in self._stages:
             base = self.begin(tree, step)
             if tree.colour == TIME:
-                one = self._lifted(Functional({(0,): Fraction(1)}, self.tableau.calculus), step)
-                found = tuple(base + one.scaled(self.entry(c, step)) for c in block.nodes)
+                length = self._one().scaled(self.number(self.roots[step] ** 2))
+                found = tuple(base.plus([(length, self.entry(c, step))]) for c in block.nodes)
             else:
-                found = self._coupled(block, where, tree, step, (base,) * block.stages)
+                found = self._coupled(block, where, tree, step, base)
             self._stages[key] = found
         return self._stages[key]
 
     def begin(self, tree: Tree, step: int) -> Window:
         """Weight of a tree in the value at which a step begins."""
-        if step <= self.exact or tree.colour == TIME:
-            return self._exact(tree, step)
         key = (tree, step)
         if key not in self._begins:
-            total = self.begin(tree, step - 1)
-            for part in self.parts:
-                total = total + self._collected(part, tree, step - 1)
-            self._begins[key] = total
+            if step <= self.exact or tree.colour == TIME:
+                calculus = self.tableau.calculus
+                exact = exact_over(tree, step, self.window, calculus, self.ratios)
+                self._begins[key] = exact.over(self.number)
+            else:
+                terms = (t for part in self.parts for t in self._collected(part, tree, step - 1))
+                self._begins[key] = self._kept(self.begin(tree, step - 1).plus(terms), tree.halves)
         return self._begins[key]
 
     def ideal(self, tree: Tree) -> Window:
         """Weight of a tree in the solution at the end of the last step, from the value at its begin."""
-        step = self.window - 1
-        if self.exact >= step or tree.colour == TIME:
-            return self._exact(tree, self.window)
-        if tree not in self._ideals:
-            unit: dict[Words, Any] = {((),) * self.window: self.number(Fraction(1))}
-            inner = Window(unit, self.tableau.calculus, (0,) * self.window)
-            for child in tree.children:
-                inner = inner * self.ideal(child)
-            # The integral over the step appends the colour to the last step's words.
-            end, scale = tree.colour, self.number(self.roots[step] ** halves((tree.colour,)))
-            terms = {(*w[:-1], (*w[-1], end)): value * scale for w, value in inner.terms.items()}
-            change = Window(terms, self.tableau.calculus, inner.divisors)
-            self._ideals[tree] = self.begin(tree, step) + change
-        return self._ideals[tree]
+        last = ((),) * (self.window - 1)
+        found = self._window({})
+        for word, factor in self._running(tree).items():
+            found = found + self._window({(*last, word): self.number(Fraction(1))}) * factor
+        return found
 
-    def _exact(self, tree: Tree, steps: int) -> Window:
-        exact = exact_over(tree, steps, self.window, self.tableau.calculus, self.ratios)
-        return exact.converted(self.number)
+    def _running(self, tree: Tree) -> dict[Word, Window]:
+        """The same on the way through the last step: what each word of that step is multiplied by.
+
+        The words are integrated on, so that (0) is no number here.
+        """
+        if tree not in self._runs:
+            end = self.window - 1
+            inner: dict[Word, Window] = {(): self._one()}
+            for child in tree.children:
+                total: dict[Word, Window] = {}
+                for u, a in inner.items():
+                    for v, b in self._running(child).items():
+                        for word, count in product_of_words(u, v, self.tableau.calculus):
+                            term = (a * b).scaled(self.number(Fraction(count)))
+                            total[word] = total[word] + term if word in total else term
+                inner = total
+            letter = max(tree.colour, 0)
+            scale = self.number(self.roots[end] ** halves((letter,)))
+            self._runs[tree] = {(*word, letter): part.scaled(scale) for word, part in inner.items()}
+            self._runs[tree][()] = self.begin(tree, end)
+        return self._runs[tree]
 
     def _coupled(
-        self, block: Block, where: Where, tree: Tree, step: int, start: tuple[Window, ...]
+        self, block: Block, where: Where, tree: Tree, step: int, base: Window
     ) -> tuple[Window, ...]:
-        total = list(start)
+        terms: list[list[tuple[Window, Any]]] = [[] for _ in range(block.stages)]
         for coupling in self.tableau.couplings:
             if coupling.target != block.name:
                 continue
             source = self.tableau.block(coupling.source)
             for there, label in self._graph.sources(source, coupling, tree.colour, where):
-                values = self.value(source, there, tree.children, step)
-                variable = self.variable(coupling.label, label, step)
+                values = self._driven(source, there, coupling.label, label, tree, step)
                 for i, j, entry in coupling.entries():
-                    term = (values[j] * variable).scaled(self.entry(entry, step))
-                    total[i] = total[i] + term
-        return tuple(total)
+                    terms[i].append((values[j], self.entry(entry, step)))
+        return tuple(self._kept(base.plus(found), tree.halves) for found in terms)
+
+    def _driven(
+        self, source: Block, where: Where, label: str, channels: Channels, tree: Tree, step: int
+    ) -> tuple[Window, ...]:
+        """What a node weighs at the stages that it is evaluated at, with a label."""
+        variable = self.variable(label, channels, step)
+        return tuple(v * variable for v in self.value(source, where, tree.children, step))
 
     def value(self, block: Block, where: Where, forest: Forest, step: int) -> tuple[Window, ...]:
         """Products of weights at the stages of a block; those of a memory block are of an
         earlier step.
         """
-        if block.remembers is not None and forest:
-            if step < block.lag:
-                raise TooShort
+        if not forest:
+            return (self._one(),) * block.stages
+        if block.remembers is not None:
             source = self.tableau.block(block.remembers)
             return self.value(source, where, forest, step - block.lag)
-        if not forest:
-            unit = self._lifted(Functional({(): Fraction(1)}, self.tableau.calculus), step)
-            return (unit,) * block.stages
         key = (block.name, where, forest, step)
         if key not in self._values:
-            first = self.value(block, where, forest[:-1], step)
-            last = self.stage(block, where, forest[-1], step)
-            self._values[key] = tuple(a * b for a, b in zip(first, last))
+            found = self.stage(block, where, forest[-1], step)
+            if len(forest) > 1:
+                first = self.value(block, where, forest[:-1], step)
+                size = sum(tree.halves for tree in forest)
+                found = tuple(self._kept(a * b, size) for a, b in zip(first, found))
+            self._values[key] = found
         return self._values[key]
+
+    def _kept(self, found: Window, size: int) -> Window:
+        """Without the powers of w that lift an order, in halves, above all that are looked at."""
+        if not isinstance(self.domain, Jets):
+            return found
+        return found.mapped(lambda value: up_to(value, DEGREE + 1 - (size + 1) // 2))
 
     def output(self, tree: Tree) -> Window:
         """Weight of a tree in the new value, around the start of the window."""
         return self.begin(tree, self.window)
 
-    def _collected(self, part: Output | Coupling, tree: Tree, step: int) -> Window:
-        assert isinstance(part, Output)
-        total = Window({}, self.tableau.calculus, (0,) * self.window)
+    def _collected(self, part: Output, tree: Tree, step: int) -> Iterator[tuple[Window, Any]]:
         source = self.tableau.block(part.source)
         for there, label in self._graph.sources(source, part, tree.colour, None):
-            values = self.value(source, there, tree.children, step)
-            variable = self.variable(part.label, label, step)
+            values = self._driven(source, there, part.label, label, tree, step)
             for j, entry in part.entries():
-                total = total + (values[j] * variable).scaled(self.entry(entry, step))
-        return total
+                yield values[j], self.entry(entry, step)
 
 
 class Nothing:
@@ -460,9 +354,9 @@ class MemoryTables:
         self.embedded = embedded
         self.ratios = ratios
         self._tables: dict[tuple[int, int, int], MemoryWeights] = {}
-        self._products: dict[tuple[Forest, int, int, int], Window] = {}
+        self._products: dict[tuple[Forest, int, int, int], tuple[Window, Window]] = {}
         self._residuals: dict[tuple[Forest, int, int, int], Any] = {}
-        self._windows: dict[tuple[Tree, int], int] = {}
+        self._reach: dict[tuple[str, Forest], int] = {}
 
     def weights(self, channels: int, window: int, numerical: int = 0) -> MemoryWeights:
         """The tables for a number of channels and of steps."""
@@ -473,17 +367,26 @@ class MemoryTables:
             )
         return self._tables[key]
 
-    def window(self, tree: Tree, channels: int, numerical: int = 0) -> int:
+    def window(self, tree: Tree, numerical: int = 0) -> int:
         """How many steps the weight of a tree spans."""
-        found = self._windows.get((tree, numerical), 1 + numerical)
-        while True:
-            try:
-                self.weights(channels, found, numerical).output(tree)
-            except TooShort:
-                found += 1
-            else:
-                self._windows[tree, numerical] = found
-                return found
+        parts = self.tableau.embedded if self.embedded else self.tableau.outputs
+        return 1 + numerical + self._back(parts, tree)
+
+    def _back(self, parts: Iterable[Output | Coupling], tree: Tree) -> int:
+        """How many steps back a tree is evaluated through some parts."""
+        sources = (self.tableau.block(part.source) for part in parts)
+        fitting = (s for s in sources if (s.colour == "drift") == (tree.colour <= 0))
+        return max((self._back_from(source, tree.children) for source in fitting), default=0)
+
+    def _back_from(self, block: Block, forest: Forest) -> int:
+        if not forest:
+            return 0
+        key = (block.name, forest)
+        if key not in self._reach:
+            lag, source = (block.lag, block.remembers) if block.remembers else (0, block.name)
+            into = [c for c in self.tableau.couplings if c.target == source]
+            self._reach[key] = lag + max(self._back(into, tree) for tree in forest)
+        return self._reach[key]
 
     def numerical(self, forests: Sequence[Forest]) -> int:
         """How many steps before the last have to be the method's own, for a condition on means.
@@ -498,10 +401,10 @@ class MemoryTables:
 
     def difference(self, tree: Tree, channels: int, window: int = 1) -> Window:
         """Weight minus integral, over a window of steps or as many as the tree needs."""
-        window = max(window, self.window(tree, channels))
+        window = max(window, self.window(tree))
         weights = self.weights(channels, window)
         exact = exact_over(tree, window, window, self.tableau.calculus, self.ratios)
-        return weights.output(tree) - exact.converted(weights.number)
+        return weights.output(tree) - exact.over(weights.number)
 
     def mean_residual(self, forest: Forest, channels: int, window: int = 1, own: int = 0) -> Any:
         """E prod Phi - E prod phi over a window, or the longest among the trees.
@@ -510,7 +413,7 @@ class MemoryTables:
         it depends on the window; so the forests of one condition have to be given the same, and the
         same number of steps of the method's own.
         """
-        window = max(window, *(self.window(tree, channels, own) for tree in forest))
+        window = max(window, *(self.window(tree, own) for tree in forest))
         key = (forest, channels, window, own)
         if key not in self._residuals:
             self._residuals[key] = self._residual(forest, channels, window, own)
@@ -518,18 +421,28 @@ class MemoryTables:
 
     def _residual(self, forest: Forest, channels: int, window: int, own: int) -> Any:
         weights = self.weights(channels, window, own)
-        unit: dict[Words, Any] = {((),) * window: weights.number(Fraction(1))}
-        ideal = Window(unit, self.tableau.calculus, (0,) * window)
-        for tree in forest:
-            ideal = ideal * weights.ideal(tree)
-        found = self._product(forest, channels, window, own)
-        return found.expectation(weights.number) - ideal.expectation(weights.number)
+        output = weights.output(forest[-1])
+        # The longest tree comes last, and its product with the others is never formed.
+        before = self._product(forest[:-1], channels, window, own)
+        mean = before[0].mean_of_product(output)
+        if own:
+            return mean - before[1].mean_of_product(weights.ideal(forest[-1]))
+        length = sum(root**2 for root in weights.roots)
+        power = sum(tree.halves for tree in forest) // 2  # that of a forest with a mean is even
+        return mean - weights.number(exact_mean(forest, self.tableau.calculus) * length**power)
 
-    def _product(self, forest: Forest, channels: int, window: int, own: int) -> Window:
+    def _product(
+        self, forest: Forest, channels: int, window: int, own: int
+    ) -> tuple[Window, Window]:
+        """Products of the weights of several trees, and of those in the solution."""
         key = (forest, channels, window, own)
         if key not in self._products:
-            found = self.weights(channels, window, own).output(forest[-1])
-            if len(forest) > 1:
-                found = self._product(forest[:-1], channels, window, own) * found
+            weights = self.weights(channels, window, own)
+            one = Window.one(window, self.tableau.calculus, weights.number)
+            found = one, one
+            if forest:
+                before = self._product(forest[:-1], channels, window, own)
+                ideal = before[1] * weights.ideal(forest[-1]) if own else one
+                found = before[0] * weights.output(forest[-1]), ideal
             self._products[key] = found
         return self._products[key]

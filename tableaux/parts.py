@@ -12,17 +12,17 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
-from itertools import product
-from math import factorial, lcm, prod
+from math import factorial, lcm
 from typing import Any
 
 from tableaux.errors import TableauError
-from tableaux.memory import Window, Words, exact_over, splits
+from tableaux.memory import exact_over
 from tableaux.rooted_trees import Tree
 from tableaux.tableau import Tableau
 from tableaux.variables import PRIMITIVES, of_part
 from tableaux.weights import EntryAlgebra
-from tableaux.words import Powers, Word, primitive_functional, product_of_words
+from tableaux.windows import Window, Words, splits
+from tableaux.words import Powers, primitive_functional
 
 __all__ = ["difference_in_pieces", "pieces"]
 
@@ -40,7 +40,7 @@ def difference_in_pieces(
 
     So it is ``count^rho`` times that over a step of length 1, rho the order of the tree.
     """
-    total = exact_over(tree, count, count, calculus).converted(lambda c: -algebra.number(c))
+    total = exact_over(tree, count, count, calculus).scaled(-1).over(algebra.number)
     for exponents, coefficient in weight.items():
         powers = algebra.powers(exponents)
         size = sum(power * int(2 * PRIMITIVES[name].size) for (name, _), power in powers)
@@ -48,42 +48,13 @@ def difference_in_pieces(
         if half:
             raise TableauError("an odd power of sqrt(h) is not provided with a part of the step")
         scale = coefficient * algebra.number(Fraction(count) ** missing)
-        total = total + _monomial(powers, calculus, count).converted(algebra.number).scaled(scale)
-    terms: dict[Words, Any] = {}
-    for words, value in total.terms.items():
-        for choice in product(*(_from_noise_on(word, calculus) for word in words)):
-            key = tuple(word for word, _ in choice)
-            part = value * algebra.number(prod((c for _, c in choice), start=Fraction(1)))
-            terms[key] = terms[key] + part if key in terms else part
-    return Window(terms, calculus, (0,) * count)
-
-
-@cache
-def _from_noise_on(word: Word, calculus: str) -> tuple[tuple[Word, Fraction], ...]:
-    """A word over a piece of length 1, where (0) is 1, in words that do not begin with 0.
-
-    Those are linearly independent: in them a functional is zero only if it has no terms.
-
-    Examples
-    --------
-    >>> _from_noise_on((0, 1), "ito")
-    (((1,), Fraction(1, 1)), ((1, 0), Fraction(-1, 1)))
-    """
-    if not word or word[0]:
-        return ((word, Fraction(1)),)
-    # The rest is its own product with (0), in which this word occurs too.
-    products = dict(product_of_words((0,), word[1:], calculus))
-    times = products.pop(word)
-    found: dict[Word, Fraction] = {}
-    for other, weight in [(word[1:], 1), *((w, -n) for w, n in products.items())]:
-        for image, share in _from_noise_on(other, calculus):
-            found[image] = found.get(image, Fraction(0)) + share * weight / times
-    return tuple(found.items())
+        total = total.plus([(_monomial(powers, calculus, count).over(algebra.number), scale)])
+    return total
 
 
 @cache
 def _monomial(powers: Powers, calculus: str, count: int) -> Window:
-    total = Window({((),) * count: Fraction(1)}, calculus, (0,) * count)
+    total = Window.one(count, calculus, Fraction)
     for (name, indices), power in powers:
         for _ in range(power):
             total = total * _primitive(name, indices, calculus, count)
@@ -111,4 +82,4 @@ def _primitive(name: str, indices: tuple[int, ...], calculus: str, count: int) -
                 words = tuple(word if piece == i else () for piece in range(count))
                 terms[words] = Fraction((end - i - 1) ** (power - j), factorial(power - j))
     scale = Fraction(1, count**power)
-    return Window(terms, calculus, (0,) * count).converted(lambda c: c * scale)
+    return Window.of_words(terms, calculus, Fraction).scaled(scale)

@@ -20,7 +20,7 @@ from tableaux.constraints import (
 from tableaux.differences import differences_cancel
 from tableaux.errors import TableauError, unknown
 from tableaux.findings import Failure
-from tableaux.memory import MemoryTables, Window, of_surplus
+from tableaux.memory import MemoryTables, of_surplus
 from tableaux.parts import difference_in_pieces, pieces
 from tableaux.relative import in_last_step
 from tableaux.rooted_trees import LINEAR, Forest, Tree
@@ -39,6 +39,7 @@ from tableaux.weights import (
     homogeneous,
     slack,
 )
+from tableaux.windows import Window
 from tableaux.words import Functional, exact_mean, exact_weight
 
 __all__ = ["CLASSES", "HALF", "Prover"]
@@ -195,14 +196,14 @@ class Prover:
                                 "converge to the solution, or only by cancellation between trees"
                             )
 
-    def window(self, combination: Combination, channels: int, own: int = 0) -> int:
+    def window(self, combination: Combination, own: int = 0) -> int:
         """How many steps a condition spans, so many before the last one being the method's own; its
         forests must be taken over the same ones.
         """
         if self.memory is None:
             return 1
         trees = {tree for forest, _ in combination.terms for tree in forest}
-        return max((self.memory.window(t, channels, own) for t in trees), default=1)
+        return max((self.memory.window(t, own) for t in trees), default=1)
 
     def difference(
         self, tree: Tree, channels: int, surplus: int = 0, window: int = 1
@@ -211,7 +212,8 @@ class Prover:
         alone.
         """
         if self.memory is not None:
-            return self.memory.difference(tree, channels, window).of_surplus(surplus)
+            difference = self.memory.difference(tree, channels, window)
+            return difference.mapped(lambda value: of_surplus(value, surplus))
         weights, algebra = self.weights(channels), self.algebra(channels)
         weight = weights.output(tree)
         if not self.relative:
@@ -271,7 +273,7 @@ class Prover:
             for channels in self.numbers_of_channels(combination):
                 total, forests = self.domain.zero, [forest for forest, _ in combination.terms]
                 own = self.memory.numerical(forests) if self.memory else 0
-                window = self.window(combination, channels, own)
+                window = self.window(combination, own)
                 for forest, weight in combination.terms:
                     value = self.mean_residual(forest, channels, surplus, window, own)
                     if value:
@@ -286,7 +288,7 @@ class Prover:
         for combination, surplus in self.levels(order, True, False):
             for channels in self.numbers_of_channels(combination):
                 total: Any = None
-                window = self.window(combination, channels)
+                window = self.window(combination)
                 for forest, weight in combination.terms:
                     part = self.difference(forest[0], channels, surplus, window)
                     if part:

@@ -7,7 +7,7 @@ import pytest
 from tableaux import NOISE_CLASSES, catalogue, order
 
 #: Those whose proof takes ten seconds and more.
-LONG = ("DPMSolver3M", "UniPC2", "UniPC3")
+LONG = ("UniPC3",)
 
 
 @pytest.mark.parametrize(

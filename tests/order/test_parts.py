@@ -26,7 +26,7 @@ def test_covariances_by_weights_are_those_by_words_over_pieces() -> None:
     for one, other in combinations_with_replacement(names, 2):
         product = _primitive(one, (1,), "ito", 6) * _primitive(other, (1,), "ito", 6)
         # Over a step of length 6, where each primitive is sqrt(6) times as large.
-        assert product.expectation(Fraction) == 6 * covariance(one, other), (one, other)
+        assert product.expectation() == 6 * covariance(one, other), (one, other)
 
 
 def test_moments_are_those_of_jointly_gaussian_variables() -> None:
