@@ -40,7 +40,7 @@ from tableaux.rooted_trees import TIME, Forest, Tree
 from tableaux.tableau import Tableau
 from tableaux.variables import PRIMITIVES, variables
 from tableaux.weights import Channels, Weights, Where, entry_domain
-from tableaux.windows import Number, Window, Words, splits
+from tableaux.windows import Number, Window, Words, from_noise_on
 from tableaux.words import (
     Functional,
     Word,
@@ -103,16 +103,30 @@ def exact_over(
     ratios: tuple[Fraction, ...] = (Fraction(1),),
 ) -> Window:
     """The iterated integral of a tree over the first ``steps`` steps of a window."""
-    roots = lengths(ratios, window)
+    roots = lengths(ratios, window)[:steps]
     terms: dict[Words, Fraction] = {}
     for word, weight in exact_weight(tree, calculus).terms.items():
-        for split in splits(word, steps):
-            words = split + ((),) * (window - steps)
-            scale = Fraction(1)
-            for step, part in enumerate(split):
-                scale *= roots[step] ** halves(part)
-            terms[words] = terms.get(words, Fraction(0)) + weight * scale
-    return Window.of_words(terms, calculus, Fraction)
+        for words, value in _word_over(word, roots, calculus):
+            key = words + ((),) * (window - steps)
+            terms[key] = terms.get(key, Fraction(0)) + weight * value
+    return Window(terms, calculus, Fraction)
+
+
+@cache
+def _word_over(
+    word: Word, roots: tuple[Fraction, ...], calculus: str
+) -> tuple[tuple[Words, Fraction], ...]:
+    """A word over several steps, given by the roots of their lengths (Chen)."""
+    if not roots:
+        return () if word else (((), Fraction(1)),)
+    total: dict[Words, Fraction] = {}
+    for i in range(len(word) + 1):
+        scale = roots[-1] ** halves(word[i:])
+        for last, share in from_noise_on(word[i:], calculus):
+            for before, value in _word_over(word[:i], roots[:-1], calculus):
+                key = (*before, last)
+                total[key] = total.get(key, Fraction(0)) + value * share * scale
+    return tuple(total.items())
 
 
 class MemoryWeights:

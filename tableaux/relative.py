@@ -20,7 +20,7 @@ import sympy
 
 from tableaux.errors import TableauError
 from tableaux.jets import DEGREE
-from tableaux.tableau import RELATIVE_STEP, STEP_RATIOS, Tableau
+from tableaux.tableau import RELATIVE_STEP, STEP_RATIOS, STEP_SYMBOLS, Tableau
 from tableaux.taylor import taylor_polynomial
 
 __all__ = ["in_last_step", "in_step", "log_step", "log_step_ratio"]
@@ -76,20 +76,15 @@ def in_step(entry: Any, back: int, ratios: tuple[Fraction, ...]) -> Any:
     for steps in range(back):
         # With t and h of this step, those of the one before are t - h/r and h/r.
         here = here / (ratio(steps) - here)
-    if not entry.free_symbols.isdisjoint(STEP_RATIOS):
-        entry = entry.subs({r: ratio(back + i) for i, r in enumerate(STEP_RATIOS)})
-    if w not in entry.free_symbols:
-        return entry
-    return taylor_polynomial(entry.subs(w, here) if back else entry, w, DEGREE)
+    values = {r: ratio(back + i) for i, r in enumerate(STEP_RATIOS)}
+    if w in entry.free_symbols:
+        return taylor_polynomial(entry, w, DEGREE, {**values, w: here})
+    return entry if entry.free_symbols.isdisjoint(STEP_RATIOS) else entry.subs(values)
 
 
 @lru_cache(maxsize=256)
 def in_last_step(tableau: Tableau, ratios: tuple[Fraction, ...]) -> Tableau:
     """A tableau whose entries are numbers, or polynomials in w, but for the symbols of a family."""
-    known = tableau.free_symbols & set(STEP_RATIOS)
-    values = {r: ratios[min(i, len(ratios) - 1)] for i, r in enumerate(STEP_RATIOS) if r in known}
-    if values:
-        tableau = tableau.substitute(values)
-    if RELATIVE_STEP not in tableau.free_symbols:
+    if tableau.free_symbols.isdisjoint(STEP_SYMBOLS):
         return tableau
     return tableau.mapped(lambda entry: in_step(entry, 0, ratios))
