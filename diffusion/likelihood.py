@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffusion.budget import steps_for
 from diffusion.grids import Grid, LambdaRange, Times, time_grid
 from diffusion.predictions import check_prediction
 from diffusion.processes import VP, Process
 from diffusion.reverse import Model, NoiseClock
-from diffusion.sampling import steps_for
 from sdeint import SDE, GridPath, ProblemError, solve
 from tableaux import Tableau
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from diffusion.churn import Churn
 from diffusion.corrections import Correction
 from diffusion.processes import Process
 from diffusion.reverse import Evaluated, Model, NoiseClock
@@ -36,6 +37,10 @@ class Plan:
     corrections : tuple of callables (x0, t) -> x0
     path : BrownianPath
         The Brownian motion of the steps, in the clock of `NoiseClock.noise`.
+    drift : {"x0", "epsilon"}
+        What the method takes for its drift.
+    churn : Churn, optional
+        Noise at the beginning of steps.
     """
 
     process: Process
@@ -46,6 +51,8 @@ class Plan:
     variance: float
     corrections: tuple[Correction, ...]
     path: BrownianPath
+    drift: str
+    churn: Churn | None
 
     def clock(
         self, model: Model, callback: Callable[[Evaluated], None] | None = None

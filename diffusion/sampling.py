@@ -9,26 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffusion.churn import Churn, churned
+from diffusion.budget import steps_on
+from diffusion.churn import Churn
 from diffusion.corrections import Correction
 from diffusion.grids import Grid, LambdaRange, Times, time_grid
-from diffusion.noise_level import NoiseLevel
+from diffusion.items import Items, items_of
 from diffusion.plan import Plan
 from diffusion.predictions import check_prediction
 from diffusion.processes import VP, Process
 from diffusion.reverse import Evaluated, Model, NoiseClock
+from diffusion.running import run
 from diffusion.stochasticity import Eta
-from sdeint import GridPath, ProblemError, TreePath, solve
-from sdeint.brownian import BrownianPath, logarithmic
-from sdeint.lowering import lower, lower_starts
+from sdeint import ProblemError
+from sdeint.brownian import BrownianPath
 from sdeint.solving import resolve_method
 from tableaux import Tableau
 from tableaux.errors import unknown
 
-__all__ = ["Trajectory", "sample", "steps_for", "trajectory"]
-
-#: Path index of the initial noise of item 0; the items' own paths lie below it.
-_INITIAL = 1 << 39
+__all__ = ["Trajectory", "sample", "trajectory"]
 
 
 @dataclass(frozen=True)
@@ -221,13 +219,13 @@ def _draw(
     progress: bool,
     save_at: str | None = "end",
 ) -> Trajectory:
-    shape = _checked_shape(shape)
+    items = items_of(shape, seed, first_item, dtype, device)
     process = VP() if process is None else process
     check_prediction(prediction)
     tableau = resolve_method(method)
     if start_time is not None and start is None:
         raise ProblemError("start_time is the time of noisy data: give the clean ones as start")
-    steps = _steps(tableau, nfe, denoise, grid)
+    steps = steps_on(grid, tableau, nfe, denoise=denoise)
     times = time_grid(grid, process, steps, lambda_range, start_time)
     clock = NoiseClock(
         model,
@@ -239,102 +237,44 @@ def _draw(
         variance=variance,
     )
     clock_times = _checked_clock(clock, times, dtype)
-    spread = clock.noise(clock_times)
-    batch, event = shape[:1], shape[1:]
-    identity = _identity(seed, first_item, shape[0])
-    options: dict[str, Any] = {**identity, "dtype": dtype, "device": device}
-    driver: BrownianPath
-    ends = float(spread[0]), float(spread[-1])
-    if isinstance(path, BrownianPath):
-        driver = path
-    elif path not in ("grid", "tree"):
-        raise ProblemError(f"path must be 'grid', 'tree' or a BrownianPath, got {path!r}")
-    elif path == "tree" and ends[0] < ends[1]:
-        warp = logarithmic(*ends)
-        driver = TreePath(batch=batch, channels=event, t0=ends[0], t1=ends[1], warp=warp, **options)
-    else:
-        # Without noise there are random nodes at most, one for all components of an item.
-        channels = (1,) * len(event) if clock.stochasticity.silent else event
-        driver = GridPath(batch=batch, channels=channels, **options)
-
-    # Up to the first time the samples are those of the clock's Gaussian model, Brownian motion; or Z =
-    # R x0 + noise, for data x0 that are known.
-    initial = GridPath(
-        batch=batch,
-        channels=event,
-        **{**options, "path_index": identity["path_index"] + _INITIAL},
+    noise = clock.noise(clock_times)
+    driver = items.driver(path, (float(noise[0]), float(noise[-1])), clock.stochasticity.silent)
+    plan = Plan(
+        process,
+        prediction,
+        tableau,
+        times,
+        eta,
+        variance,
+        tuple(corrections),
+        driver,
+        drift,
+        churn,
     )
-    known = float(clock_times[0]) ** 2 / float(process.rho(times[0]))
-    until = torch.tensor([0.0, float(spread[0]) if start is None else known], dtype=torch.float64)
-    z = initial.on(until).draw(0, 1, ["W"])["W"][0]
-    if start is not None:
-        z = z + float(clock_times[0]) * _checked_start(start, shape).to(z)
+    if start is None:  # the clock's Gaussian model is Brownian motion until the first time
+        z = items.initial(float(noise[0]))
+    else:
+        z = _noised(clock, float(clock_times[0]), times[0], items, start)
     with torch.no_grad():
-        if churn is None:
-            at, values = _solved(clock, drift, tableau, z, clock_times, driver, save_at, progress)
-        else:
-            _check_churn(tableau, clock)
-            unit = GridPath(batch=batch, channels=event, **options)
-            numbers = torch.arange(steps + 1, dtype=torch.float64)
-            at, values = (
-                clock_times,
-                churned(
-                    z,
-                    clock_times,
-                    churn,
-                    unit.on(numbers).draw(0, steps, ["W"])["W"],
-                    float(process.rho(process.T)) ** -0.5,
-                    lambda z, t: _solved(clock, drift, tableau, z, t, driver, "end", False)[1][-1],
-                ),
-            )
-            if save_at is not None:
-                at, values = at[-1:], values[-1:]
-        last = float(clock_times[-1])
-        z = values[-1]
-        if denoise:
-            # The time as the steps see it: a 0-dimensional tensor of the state's dtype.
-            final = clock.x0(torch.tensor(last, dtype=z.dtype, device=z.device), z)
-        else:
-            final = clock.to_state(last, z)
+        at, values = run(plan, clock, z, items, save_at, progress)
+        final = _final(clock, float(clock_times[-1]), values[-1], denoise)
     states = [clock.to_state(float(r), z) for r, z in zip(at, values)]
     kept = times if save_at is None else times[-1:]
-    plan = Plan(process, prediction, tableau, times, eta, variance, tuple(corrections), driver)
     return Trajectory(kept, torch.stack(states), final, clock.evaluations, plan)
 
 
-def _solved(
-    clock: NoiseClock,
-    drift: str,
-    tableau: Tableau,
-    z: Tensor,
-    times: Tensor,
-    driver: BrownianPath,
-    save_at: str | None,
-    progress: bool,
-) -> tuple[Tensor, Tensor]:
-    """Times of the clock and the values of Z there, from Z at the first of `times`."""
-    if drift not in ("x0", "epsilon"):
-        raise ValueError(f"drift must be 'x0' or 'epsilon', got {drift!r}")
-    options: dict[str, Any] = {"method": tableau, "save_at": save_at, "progress": progress}
-    options |= {"path": clock.driver(driver) or driver}
-    options |= {"compile": False}  # a model is called, never traced
-    if drift == "x0":
-        solution = solve(clock.sde(z.ndim - 1), z, times, **options)
-        return solution.t, solution.y
-    level, start = NoiseLevel(clock), z / float(times[0])
-    solution = solve(level.sde(z.ndim - 1), start, 1 / times, **options)
-    found = [x / float(u) for x, u in zip(solution.y, solution.t)]
-    return 1 / solution.t, torch.stack(found)
+def _noised(clock: NoiseClock, r: float, t: Tensor, items: Items, start: Tensor) -> Tensor:
+    """Z of data that are known, at a time: R x0 and noise."""
+    z = items.initial(r**2 / float(clock.process.rho(t)))
+    return z + r * _checked_start(start, items.shape).to(z)
 
 
-def _check_churn(tableau: Tableau, clock: NoiseClock) -> None:
-    if not clock.stochasticity.silent or clock.variance:
-        raise ProblemError("churn is for the probability flow: take eta = 0 and variance = 0")
-    if tableau.start is not None or tableau.random_nodes:
-        raise ProblemError(
-            f"method {tableau.name!r} cannot be churned: each step begins anew, so take a method "
-            "without memory and random nodes"
-        )
+def _final(clock: NoiseClock, last: float, z: Tensor, denoise: bool) -> Tensor:
+    """The result, from Z at the last time of the clock."""
+    if not denoise:
+        return clock.to_state(last, z)
+    # The time as the steps see it: a 0-dimensional tensor of the state's dtype.
+    return clock.x0(torch.tensor(last, dtype=z.dtype, device=z.device), z)
 
 
 def _checked_clock(clock: NoiseClock, times: Tensor, dtype: torch.dtype) -> Tensor:
@@ -350,44 +290,6 @@ def _checked_clock(clock: NoiseClock, times: Tensor, dtype: torch.dtype) -> Tens
     return grid
 
 
-def steps_for(method: str | Tableau, nfe: int, *, denoise: bool = True) -> int:
-    """How many steps a method can take with `nfe` evaluations of the model.
-
-    Raises
-    ------
-    ProblemError
-        If not even one step fits.
-    """
-    tableau = resolve_method(method)
-    if isinstance(nfe, bool) or not isinstance(nfe, int) or nfe < 1:
-        raise ProblemError(f"nfe must be a positive int, got {nfe!r}")
-    each = lower(tableau, matrix=False, additive=True).count(drift=True)
-    starts = lower_starts(tableau, matrix=False, additive=True)
-    counts = [program.count(drift=True) for program in starts]
-    first = (*counts, each)[0]
-    left, steps = nfe - int(denoise), 0
-    while left >= (cost := counts[steps] if steps < len(counts) else each):
-        left, steps = left - cost, steps + 1
-    if steps < 1:
-        raise ProblemError(
-            f"nfe={nfe} is too few for {tableau.name!r}: the first step takes {first} evaluations"
-            + (" and the final denoising one" if denoise else "")
-        )
-    return steps
-
-
-def _steps(tableau: Tableau, nfe: int, denoise: bool, grid: str | Grid | Times) -> int:
-    """The most steps that `nfe` allows; those of explicit times, if they are not more."""
-    steps = steps_for(tableau, nfe, denoise=denoise)
-    if isinstance(grid, str) or callable(grid):
-        return steps
-    if len(grid) - 1 > steps:
-        raise ProblemError(
-            f"the grid has {len(grid) - 1} steps, but nfe={nfe} allows {tableau.name!r} {steps}"
-        )
-    return len(grid) - 1
-
-
 def _checked_start(start: Tensor, shape: tuple[int, ...]) -> Tensor:
     if tuple(start.shape) not in (shape, shape[1:]):
         raise ProblemError(
@@ -395,26 +297,3 @@ def _checked_start(start: Tensor, shape: tuple[int, ...]) -> Tensor:
             f"{tuple(start.shape)}"
         )
     return start
-
-
-def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    result = tuple(shape)
-    if len(result) < 1 or any(not isinstance(n, int) or n < 1 for n in result):
-        raise ProblemError(f"shape must be (items, *event) of positive ints, got {shape!r}")
-    return result
-
-
-def _identity(seed: int | Sequence[int] | Tensor, first_item: int, items: int) -> dict[str, Any]:
-    """Seed and path index of each item."""
-    if isinstance(seed, int):
-        index = torch.arange(first_item, first_item + items, dtype=torch.int64)
-        return {"seed": seed, "path_index": index}
-    seeds = torch.as_tensor(seed, dtype=torch.int64)
-    if tuple(seeds.shape) != (items,):
-        raise ProblemError(
-            f"seed must be an int or one int for each of the {items} items, got shape "
-            f"{tuple(seeds.shape)}"
-        )
-    if first_item:
-        raise ProblemError("first_item numbers the items of one seed; with a seed an item, drop it")
-    return {"seed": seeds, "path_index": torch.zeros(items, dtype=torch.int64)}

@@ -12,8 +12,8 @@ from benchmarks.study import schedulers
 from benchmarks.study.problems import Target
 from benchmarks.study.requests import Draw, Request
 from diffusion import NoiseClock, sample
+from diffusion.budget import steps_for
 from diffusion.grids import time_grid
-from diffusion.sampling import steps_for
 from tableaux import Tableau
 
 Equation = Literal["fitted", "plain", "flow"]

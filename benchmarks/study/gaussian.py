@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from diffusion import VP, GaussianMixture, NoiseClock
+from diffusion.budget import steps_for
 from diffusion.grids import time_grid
-from diffusion.sampling import steps_for
 from sdeint import solve
 from sdeint.testing import Impulses
 from tableaux import Tableau

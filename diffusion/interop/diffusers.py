@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffusion.budget import steps_for
 from diffusion.corrections import Correction, clip, dynamic_threshold
 from diffusion.discrete import DiscreteVP
 from diffusion.grids import grids, time_grid
 from diffusion.interop.training import training_of, translated
 from diffusion.reverse import NoiseClock
-from diffusion.sampling import steps_for
 from diffusion.spacings import leading
 from sdeint import GridPath, TreePath
 from sdeint.asking import Asking

@@ -9,7 +9,7 @@ import torch
 
 import diffusion
 from diffusion import DiscreteVP, GaussianMixture, sample, trajectory
-from diffusion.sampling import steps_for
+from diffusion.budget import steps_for
 from sdeint import ProblemError
 from sdeint.asking import Asking
 from tableaux import TableauError, catalogue

@@ -12,7 +12,7 @@ import torch
 import diffusion
 import tableaux
 from diffusion import VP, Flow, GaussianMixture, NoiseClock, sample, trajectory
-from diffusion.sampling import steps_for
+from diffusion.budget import steps_for
 from sdeint import GridPath, ProblemError, solve
 from sdeint.testing import Impulses
 
