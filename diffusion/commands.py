@@ -35,6 +35,8 @@ def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
             str,
             "Stochasticity: 0 is the ODE, 1 the reverse SDE; ETA,LOW,HIGH: between two levels.",
         ),
+        ("drift", str, "What the method takes for its drift: x0, or epsilon."),
+        ("churn", str, "EDM's, with eta 0: S_CHURN[,S_MIN,S_MAX[,S_NOISE]]. 0: none."),
         ("variance", str, "Of the data: a number, or a folder of images that have it. 0: unknown."),
         ("batch", int, "Images that the network sees at once."),
         ("dtype", str, "Of the network: float32, float16 or bfloat16."),
@@ -155,7 +157,11 @@ def _request(record: Path | None, wanted: dict[str, Any]) -> Request:
     if method is not None and method.endswith(".toml"):
         given["method"] = dumps(read_method(method))
     if "eta" in given:
-        given["eta"] = _eta(given["eta"])
+        eta = _numbers(given["eta"], "ETA,LOW,HIGH")
+        given["eta"] = eta if len(eta) > 1 else eta[0]
+    if "churn" in given:
+        churn = _numbers(given["churn"], "S_CHURN,S_MIN,S_MAX,S_NOISE")
+        given["churn"] = None if churn == [0.0] else churn
     if "variance" in given:
         given["variance"] = _variance(given["variance"])
     if record is None:
@@ -163,13 +169,12 @@ def _request(record: Path | None, wanted: dict[str, Any]) -> Request:
     return replace(Request.read(record), **given)
 
 
-def _eta(text: str) -> float | list[float]:
-    """A number, or three of them."""
+def _numbers(text: str, form: str) -> list[float]:
+    """The numbers of an option, of which the first suffices."""
     try:
-        numbers = [float(part) for part in text.split(",")]
+        return [float(part) for part in text.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no number and not ETA,LOW,HIGH") from None
-    return numbers if len(numbers) > 1 else numbers[0]
+        raise click.BadParameter(f"{text!r} is no number and not {form}") from None
 
 
 def _variance(text: str) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffusion.churn import Churn
 from diffusion.imaging import ImageModel, as_bytes, save_images, sheet
 from diffusion.reverse import Evaluated
 from diffusion.sampling import sample
@@ -42,8 +43,10 @@ class Request:
         A name of the catalogue, or a tableau as TOML text.
     items, nfe, seed
         As for `diffusion.sample`; item i is path i of the seed, whatever the batch.
-    grid, path, eta, variance
+    grid, path, eta, drift, variance
         As for `diffusion.sample`.
+    churn : sequence of 1 to 4 numbers, optional
+        Those of `diffusion.Churn`, in its order.
     batch : int
         How many items the network sees at once.
     dtype : str
@@ -58,6 +61,8 @@ class Request:
     grid: str = "uniform_lambda"
     path: str = "grid"
     eta: float | Sequence[float] = 1.0
+    drift: str = "x0"
+    churn: Sequence[float] | None = None
     variance: float = 0.0
     batch: int = 64
     dtype: str = "float32"
@@ -68,6 +73,10 @@ class Request:
                 raise ProblemError(f"{name} must be positive, not {getattr(self, name)}")
         if self.dtype not in _DTYPES:
             raise ProblemError(unknown("dtype", self.dtype, _DTYPES))
+        if self.churn is not None and not 1 <= len(self.churn) <= 4:
+            raise ProblemError(
+                f"churn has 1 to 4 numbers, amount, low, high and noise; got {list(self.churn)}"
+            )
 
     @classmethod
     def read(cls, path: Path) -> Request:
@@ -123,6 +132,8 @@ def draw(
                 grid=request.grid,
                 path=request.path,
                 eta=request.eta,
+                drift=request.drift,
+                churn=None if request.churn is None else Churn(*request.churn),
                 variance=request.variance,
                 callback=count_calls,
                 device=device,

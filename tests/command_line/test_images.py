@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from diffusion.churn import Churn
 from diffusion.digits import load_digits
 from diffusion.fitting import data_variance
 from diffusion.imaging import as_bytes, read_images, save_images, sheet
@@ -79,6 +81,57 @@ def test_the_images_of_a_command_are_those_of_the_library(tmp_path: Path) -> Non
     )
     files = torch.cat(list(read_images(tmp_path)))[:, :1]
     assert int((files.int() - as_bytes(made).int()).abs().max()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "churn"),
+    [
+        (("--method", "AB2", "--drift", "epsilon"), None),
+        (("--method", "HeunEDM", "--churn", "3,0.1,5,1.1"), [3.0, 0.1, 5.0, 1.1]),
+    ],
+    ids=["noise as drift", "churn"],
+)
+def test_drift_and_churn_are_those_of_the_library_and_kept_in_the_record(
+    arguments: tuple[str, ...], churn: list[float] | None, tmp_path: Path
+) -> None:
+    flow = ("--eta", 0, "--nfe", 7, "--items", 3, "--batch", 2)
+    run("sample", *arguments, *flow, "--out", tmp_path / "a")
+    record = json.loads((tmp_path / "a" / "record.json").read_text())
+    drift = "x0" if churn else "epsilon"
+    assert (record["request"]["drift"], record["request"]["churn"]) == (drift, churn)
+    run("sample", "--record", tmp_path / "a" / "record.json", "--out", tmp_path / "b")
+    assert json.loads((tmp_path / "b" / "record.json").read_text()) == record
+    model = Request().load()
+    options = {"process": model.process, "prediction": model.prediction, "eta": 0.0, "nfe": 7}
+    made = {
+        name: sample(model.model(0), (3, 1, 8, 8), method=arguments[1], **options, **one)
+        for name, one in (
+            ("as asked", {"drift": drift, "churn": Churn(*churn) if churn else None}),
+            ("plain", {}),
+        )
+    }
+    (tmp_path / "a" / "sheet.png").unlink()
+    files = torch.cat(list(read_images(tmp_path / "a")))[:, :1].int()
+    assert int((files - as_bytes(made["as asked"]).int()).abs().max()) <= 1
+    assert int((files - as_bytes(made["plain"]).int()).abs().max()) > 1
+
+
+def test_a_record_from_before_drift_and_churn_is_read(tmp_path: Path) -> None:
+    request = asdict(Request(seed=5, eta=0.0))
+    old = {name: value for name, value in request.items() if name not in ("drift", "churn")}
+    (tmp_path / "old.json").write_text(json.dumps({"request": old}))
+    assert Request.read(tmp_path / "old.json") == Request(seed=5, eta=0.0)
+
+
+def test_a_record_is_churned_and_freed_of_churn_by_the_option(tmp_path: Path) -> None:
+    churned = Request(method="EM", eta=0.0, churn=[3.0], nfe=3, items=1)
+    (tmp_path / "r.json").write_text(json.dumps({"request": asdict(churned)}))
+    few = ("sample", "--record", tmp_path / "r.json", "--out", tmp_path / "a")
+    run(*few, "--churn", 0, "--eta", 1)
+    assert Request.read(tmp_path / "a" / "record.json") == replace(churned, churn=None, eta=1.0)
+    assert "take eta = 0 and variance = 0" in run(*few, "--eta", 1, code=1)
+    assert "'a' is no number and not S_CHURN" in run(*few, "--churn", "a", code=2)
+    assert "1 to 4 numbers" in run(*few, "--churn", "1,2,3,4,5", code=1)
 
 
 def test_a_tableau_from_a_file_is_kept_in_the_record(tmp_path: Path) -> None:
