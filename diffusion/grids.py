@@ -9,7 +9,9 @@ explicit times have ends of their own.
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -96,8 +98,9 @@ def time_grid(
     Parameters
     ----------
     grid : str, callable or times
-        A name in `grids` or in `spacings`, a function with the signature of the former, or the
-        ``steps + 1`` times themselves, decreasing.
+        A name in `grids` or in `spacings`, with numbers for its own parameters where they are to be
+        others, as in ``"karras(5)"``; a function with the signature of the former; or the ``steps +
+        1`` times themselves, decreasing.
     process : Process
         The forward process.
     steps : int
@@ -122,32 +125,51 @@ def time_grid(
     """
     if steps < 1:
         raise ValueError(f"a time grid needs at least one step, not {steps}")
-    if isinstance(grid, str) and grid not in grids and grid not in spacings:
-        raise ValueError(unknown("time grid", grid, [*grids, *spacings]))
-    if not callable(grid) and not (isinstance(grid, str) and grid in grids):
+    name, parameters = _read(grid) if isinstance(grid, str) else ("", {})
+    if name not in grids and not callable(grid):
         if lambda_range is not None or first_time is not None:
-            own = f"grids such as {grid!r} have" if isinstance(grid, str) else "explicit times have"
+            own = f"grids such as {grid!r} have" if name else "explicit times have"
             raise ValueError(f"{own} ends of their own: leave out lambda_range and first_time")
-        if isinstance(grid, str):
-            times = spacings[grid](process, steps)
+        if name:
+            times = spacings[name](process, steps, **parameters)
         else:
             times = torch.as_tensor(grid, dtype=torch.float64).clone()
         return _checked(times, process, steps)
     if lambda_range is None:
-        lambda_range = _default_range(process, grid)
+        lambda_range = _default_range(process, name)
     low, high = lambda_range
     if first_time is not None:
         low = float(process.lambda_(first_time))
     if not low < high:
         raise ValueError(f"lambda_range = ({low:g}, {high:g}) must increase: from noise to data")
-    times = (grids[grid] if isinstance(grid, str) else grid)(process, steps, (low, high))
+    made: Callable[..., Tensor] = grid if callable(grid) else grids[name]
+    times = made(process, steps, (low, high), **parameters)
     # Whatever rounding did inside, the ends are exactly those that were asked for.
     times[0], times[-1] = process.t_of_lambda(low), process.t_of_lambda(high)
     return _checked(times, process, steps)
 
 
-def _default_range(process: Process, grid: str | Grid) -> LambdaRange:
-    low, high = _OWN_RANGES.get(grid, _DEFAULT_RANGE) if isinstance(grid, str) else _DEFAULT_RANGE
+def _read(text: str) -> tuple[str, dict[str, float]]:
+    """The name of a grid or spacing, and its parameters that are given in brackets, in their order."""
+    found = re.fullmatch(r"(\w+)(?:\(([^()]*)\))?", text)
+    name, numbers = found.groups() if found else (text, None)
+    if name not in grids and name not in spacings:
+        raise ValueError(unknown("time grid", name, [*grids, *spacings]))
+    function = grids[name] if name in grids else spacings[name]
+    parameters = inspect.signature(function).parameters.values()
+    own = [p.name for p in parameters if p.kind == p.KEYWORD_ONLY]
+    try:
+        values = [float(number) for number in numbers.split(",")] if numbers else []
+    except ValueError:
+        values = [math.nan]
+    if len(values) > len(own) or not all(map(math.isfinite, values)):
+        takes = f"numbers for {', '.join(own)}" if own else "no numbers"
+        raise ValueError(f"the grid {name!r} takes {takes}, not ({numbers})")
+    return name, dict(zip(own, values))
+
+
+def _default_range(process: Process, name: str) -> LambdaRange:
+    low, high = _OWN_RANGES.get(name, _DEFAULT_RANGE)
     first, last = process.trained
     return max(low, float(process.lambda_(last))), min(high, float(process.lambda_(first)))
 

@@ -16,8 +16,10 @@ from torch import Tensor
 from diffusion.discrete import DiscreteVP
 from diffusion.processes import Process
 
-__all__ = ["leading", "linspace", "spacings", "trailing"]
+__all__ = ["leading", "linspace", "shifted", "spacings", "trailing"]
 
+#: From an end without data to where a sampler can begin: what float32 does not tell apart.
+_BEFORE = 2.0**-24
 #: Labels that a process of continuous time is taken to have, as nearly all published networks do.
 _USUAL_LABELS = 1000
 
@@ -41,10 +43,32 @@ def linspace(process: Process, steps: int) -> Tensor:
     return _times(process, torch.round(torch.linspace(labels - 1, 0, n, dtype=torch.float64)))
 
 
-spacings: Mapping[str, Callable[[Process, int], Tensor]] = {
+def shifted(process: Process, steps: int, *, shift: float = 1.0) -> Tensor:
+    """Equal steps in time, moved to more noise by ``s t / (1 + (s - 1) t)`` as for large images.
+
+    As the published code has it, they end at the first label's shifted time, and are then shifted. A
+    dynamic shift mu is ``s = exp(mu)``. Where nothing of the data is left at the last time of the
+    process, the first is the float32 before it. (Esser et al., arXiv 2403.03206, equation 23.)
+    """
+    if not shift > 0:
+        raise ValueError(f"shift = {shift} must be positive")
+
+    def moved(share: Tensor) -> Tensor:
+        return shift * share / (1 + (shift - 1) * share)
+
+    n, labels = _sizes(process, steps)
+    last = float(moved(torch.tensor(1 / labels, dtype=torch.float64)))
+    times = process.T * moved(torch.linspace(1.0, last, n, dtype=torch.float64))
+    if float(process.alpha(process.T)) == 0:
+        times[0] *= 1 - _BEFORE
+    return times
+
+
+spacings: Mapping[str, Callable[..., Tensor]] = {
     "leading": leading,
     "trailing": trailing,
     "linspace": linspace,
+    "shifted": shifted,
 }
 
 

@@ -21,7 +21,6 @@ from diffusion.discrete import DiscreteVP
 from diffusion.grids import grids, time_grid
 from diffusion.interop.training import training_of, translated
 from diffusion.reverse import NoiseClock
-from diffusion.spacings import leading
 from sdeint import GridPath, TreePath
 from sdeint.asking import Asking
 from sdeint.brownian import logarithmic
@@ -76,7 +75,8 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
     method : str
         A name of `tableaux.catalogue`, or the TOML text of a tableau (`tableaux.files.dumps`).
     timestep_spacing : str
-        A name in `diffusion.grids` or `diffusion.spacings`.
+        A name in `diffusion.grids` or `diffusion.spacings`, with numbers or without: "shifted(3)" are the
+        times of a FlowMatchEuler scheduler with the shift 3, and what `from_config` makes of it.
     steps_offset : int
         Added to the labels of "leading".
     path : {"grid", "tree"}
@@ -221,11 +221,10 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
     ) -> None:
         """Plan a run of n - 1 steps and the final denoising evaluation; see the class."""
         steps = steps_for(self.method, self._each * (num_inference_steps - 1) + 1)
-        if self.config.timestep_spacing == "leading" and self.config.steps_offset:
-            times = leading(self.process, steps, offset=self.config.steps_offset)
-            self._grid = time_grid(times, self.process, steps)
-        else:
-            self._grid = time_grid(self.config.timestep_spacing, self.process, steps)
+        spacing = self.config.timestep_spacing
+        if spacing == "leading":
+            spacing = f"leading({self.config.steps_offset})"
+        self._grid = time_grid(spacing, self.process, steps)
         self.num_inference_steps = num_inference_steps
         labels, self._step_of = self._rehearsed(self._grid)
         self.timesteps = labels.to(device=device)
@@ -255,7 +254,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         first = float(self._training.time(self.timesteps[index].cpu()))
         steps = steps_for(self.method, len(self.timesteps) - index)
         spacing = self.config.timestep_spacing
-        if spacing in grids:
+        if spacing.partition("(")[0] in grids:
             grid = time_grid(spacing, self.process, steps, first_time=first)
         else:  # the last of the labels that were planned
             grid = torch.cat([torch.tensor([first], dtype=torch.float64), self._grid[-steps:]])

@@ -193,7 +193,7 @@ def translated(config: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "process": "flow",
             "prediction_type": "flow_prediction",
-            "timestep_spacing": "uniform_lambda",
+            "timestep_spacing": _flow_spacing(name, config),
         }
     if not ({"beta_schedule", "beta_start"} & set(config) or config.get("trained_betas")):
         raise ValueError(
@@ -208,6 +208,15 @@ def translated(config: Mapping[str, Any]) -> dict[str, Any]:
         # Euler's form of EDM's preconditioning, for data of variance 1.
         return _edm(low, high, 1.0, "edm", config.get("prediction_type", "epsilon"))
     return {}
+
+
+def _flow_spacing(name: str, config: Mapping[str, Any]) -> str:
+    """FlowMatch schedulers' own, unless a pipeline tells them the shift, or they go by other sigmas."""
+    others = {"use_dynamic_shifting", "shift_terminal"}
+    others |= {f"use_{kind}_sigmas" for kind in ("karras", "exponential", "beta")}
+    if name.startswith("FlowMatch") and not any(config.get(key) for key in others):
+        return f"shifted({config.get('shift', 1.0)})"
+    return "uniform_lambda"
 
 
 def _edm(low: float, high: float, data: float, spacing: str, kind: str) -> dict[str, Any]:

@@ -95,13 +95,13 @@ def test_eulers_form_of_edm_is_that_for_data_of_variance_one(network):
     )
 
 
-def test_euler_without_noise_is_that_of_rectified_flow(network):
-    theirs = diffusers.FlowMatchEulerDiscreteScheduler(num_train_timesteps=500)
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_euler_without_noise_is_that_of_rectified_flow(network, shift):
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
     ours = TableauScheduler.from_config(theirs.config, method="EM", eta=0.0)
-    ours.set_timesteps(6)
-    assert float(ours.timesteps[0]) == pytest.approx(500 / (1 + math.exp(-5.1)))
-    theirs.set_timesteps(sigmas=(ours.timesteps / 500).tolist())
-    theirs.timesteps = ours.timesteps
+    for scheduler in (theirs, ours):
+        scheduler.set_timesteps(6)
+    torch.testing.assert_close(ours.timesteps, theirs.timesteps, rtol=1e-6, atol=1e-6)
     theirs.scale_model_input = lambda x, t: x
     torch.testing.assert_close(
         run(ours, network, NOISE), run(theirs, network, NOISE), rtol=1e-4, atol=1e-4
@@ -109,8 +109,20 @@ def test_euler_without_noise_is_that_of_rectified_flow(network):
     x = torch.ones(1, 3, 8, 8)
     torch.testing.assert_close(
         ours.scale_noise(x, ours.timesteps[2:3], NOISE[:1]),
-        theirs.scale_noise(x, ours.timesteps[2:3], NOISE[:1]),
+        theirs.scale_noise(x, theirs.timesteps[2:3], NOISE[:1]),
     )
+
+
+def test_a_shift_that_is_told_later_and_other_sigmas_leave_our_own_grid():
+    for given in ({"use_dynamic_shifting": True}, {"use_karras_sigmas": True}):
+        theirs = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0, **given)
+        ours = TableauScheduler.from_config(theirs.config)
+        assert ours.config.timestep_spacing == "uniform_lambda"
+    ours = TableauScheduler.from_config(theirs.config, timestep_spacing="shifted(2)", method="EM")
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
+    ours.set_timesteps(4)
+    theirs.set_timesteps(4, mu=math.log(2))
+    torch.testing.assert_close(ours.timesteps[:3], theirs.timesteps[:3], rtol=2e-3, atol=1e-3)
 
 
 def test_a_solver_of_flows_with_betas_in_its_configuration_is_one_of_flows():
@@ -251,8 +263,9 @@ def test_a_real_pipeline_of_rectified_flow_draws_what_sample_draws():
         return transformer(x, text, text[:, 0], 1000 * t).sample
 
     run = trajectory(
-        model, (2, 4, 8, 8), process=Flow(), prediction="flow", method="SRA1", seed=[5, 6], nfe=7
-    )
+        model, (2, 4, 8, 8), process=Flow(), prediction="flow", method="SRA1", seed=[5, 6], nfe=7,
+        grid="shifted(3)",
+    )  # fmt: skip
     ours.set_seed([5, 6])
     got = pipe(
         prompt_embeds=text, pooled_prompt_embeds=text[:, 0], guidance_scale=1.0, latents=run.x[0],

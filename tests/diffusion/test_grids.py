@@ -100,7 +100,7 @@ def test_spacings_have_the_published_labels() -> None:
     assert labels("linspace", 999) == list(range(999, -1, -1))
 
 
-@pytest.mark.parametrize("name", list(spacings))
+@pytest.mark.parametrize("name", ["leading", "trailing", "linspace"])
 @pytest.mark.parametrize("process", [DISCRETE, VP(), EDM()], ids=repr)
 @pytest.mark.parametrize("steps", [1, 7, 250, 999])
 def test_spacings_decrease_through_labels(name: str, process: Process, steps: int) -> None:
@@ -108,6 +108,37 @@ def test_spacings_decrease_through_labels(name: str, process: Process, steps: in
     assert times.shape == (steps + 1,)
     labels = times / process.T * 1000 - 1
     torch.testing.assert_close(labels, labels.round(), rtol=0, atol=1e-9)
+
+
+def test_the_shift_is_the_same_for_the_odds_of_noise() -> None:
+    # s t / (1 + (s - 1) t) multiplies t / (1 - t) by s
+    plain, moved = (time_grid(f"shifted({s})", Flow(), 9) for s in (1, 3))
+    torch.testing.assert_close(plain, torch.linspace(1, 1e-3, 10, dtype=torch.float64))
+    assert 0 < 1 - float(plain[0]) < 1e-7
+    even = torch.linspace(1, 0.003 / 1.002, 10, dtype=torch.float64)[1:]
+    torch.testing.assert_close(moved[1:] / (1 - moved[1:]), 3 * even / (1 - even))
+    # where something of the data is left, the first time is the last one of the process
+    assert float(time_grid("shifted(3)", VP(), 9)[0]) == 1
+
+
+def test_numbers_in_brackets_are_a_grids_own_parameters() -> None:
+    process, ends = VP(), (-3.0, 3.0)
+    got = time_grid("karras(5)", process, 6, ends)
+    torch.testing.assert_close(got[1:-1], grids["karras"](process, 6, ends, power=5.0)[1:-1])
+    assert torch.equal(time_grid("beta(0.6, 0.6)", process, 6), time_grid("beta", process, 6))
+    offset = spacings["leading"](DISCRETE, 4, offset=1)
+    assert torch.equal(time_grid("leading(1)", DISCRETE, 4), offset)
+    assert spacings.keys() == {"leading", "trailing", "linspace", "shifted"}
+    with pytest.raises(ValueError, match=r"'karras' takes numbers for power, not \(1,2\)"):
+        time_grid("karras(1,2)", process, 4)
+    with pytest.raises(ValueError, match=r"'beta' takes numbers for a, b, not \(x\)"):
+        time_grid("beta(x)", process, 4)
+    with pytest.raises(ValueError, match=r"'trailing' takes no numbers, not \(1\)"):
+        time_grid("trailing(1)", process, 4)
+    with pytest.raises(ValueError, match=r"unknown time grid 'karras\(5'"):
+        time_grid("karras(5", process, 4)
+    with pytest.raises(ValueError, match=r"shift = -1.0 must be positive"):
+        time_grid("shifted(-1)", process, 4)
 
 
 def test_explicit_times_are_taken_as_they_are() -> None:
