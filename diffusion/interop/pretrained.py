@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from diffusion.discrete import DiscreteVP
-from diffusion.edm import edm_denoiser
 from diffusion.imaging import ImageModel
 from diffusion.interop.diffusers import TableauScheduler
 from diffusion.interop.training import Preconditioned, Training, training_of, translated
 from diffusion.processes import VE, Process
 from diffusion.reverse import Model
-from diffusion.wrappers import Denoiser, InDtype, Labelled
+from diffusion.wrappers import InDtype, Labelled
 
 __all__ = ["load_pretrained"]
 
@@ -105,15 +104,16 @@ def _with_times(network: Model, process: Process, trained: Training) -> Model:
     """A network in the role of a model of the process: it sees the times that it was trained with."""
     if isinstance(process, DiscreteVP):
         return Labelled(network, process)
-    if isinstance(trained, Preconditioned):
-        sign = -1.0 if trained.prediction == "v" else 1.0
-        raw = network if sign > 0 else (lambda x, noise: -network(x, noise))
-        return Denoiser(edm_denoiser(raw, sigma_data=trained.sigma_data), process)
 
     def called(x: Tensor, t: Tensor) -> Tensor:
-        label = trained.label(t.double().clamp(0.0, process.T)).to(t)
+        times = t.double().clamp(0.0, process.T)
+        label = trained.label(times)
         if isinstance(process, VE):
-            return network((x + 1) / 2, label) / 2
-        return network(x, label)
+            return network((x + 1) / 2, label.to(t)) / 2
+        if not isinstance(trained, Preconditioned):
+            return network(x, label.to(t))
+        each = (-1, *(1,) * (x.ndim - 1))
+        output = network(trained.entered(x, label.reshape(each)), label.to(t))
+        return trained.x0(output, x, times.reshape(each))
 
     return called
