@@ -15,6 +15,7 @@ from diffusion.fitting import data_variance
 from diffusion.grids import grids, time_grid
 from diffusion.guidance import ClassifierFree, ClassifierGuided
 from diffusion.likelihood import log_likelihood
+from diffusion.log_snr import LogSNR
 from diffusion.mixtures import GaussianMixture, MixtureModel
 from diffusion.noise_level import NoiseLevel
 from diffusion.predictions import compose, convert, from_x0, predictions, to_x0
@@ -40,6 +41,7 @@ __all__ = [
     "GaussianMixture",
     "InDtype",
     "Labelled",
+    "LogSNR",
     "MixtureModel",
     "NoiseClock",
     "NoiseLevel",

@@ -37,9 +37,18 @@ class NoiseLevel:
     def __init__(self, clock: NoiseClock) -> None:
         if not clock.stochasticity.silent or clock.variance:
             raise ValueError(
-                "the noise is the drift of the probability flow only: take eta = 0 and variance = 0"
+                "without an exponential method the noise is the drift of the probability flow only: "
+                "take eta = 0 and variance = 0, or a method such as SEEDS2Noise"
             )
         self.clock = clock
+
+    def entered(self, times: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """u at times of the clock, and X from Z at the first of them."""
+        return 1 / times, z / float(times[0])
+
+    def left(self, levels: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Times of the clock, and Z there from X."""
+        return 1 / levels, torch.stack([x / float(u) for x, u in zip(states, levels)])
 
     def drift(self, level: Tensor, state: Tensor) -> Tensor:
         """The noise that the model finds in X."""

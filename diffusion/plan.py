@@ -36,7 +36,7 @@ class Plan:
         Of the Gaussian model of the data, in `NoiseClock`.
     corrections : tuple of callables (x0, t) -> x0
     path : BrownianPath
-        The Brownian motion of the steps, in the clock of `NoiseClock.noise`.
+        The Brownian motion of the steps, in the clock of `NoiseClock.noise`, or of lambda in `LogSNR`.
     drift : {"x0", "epsilon"}
         What the method takes for its drift.
     churn : Churn, optional

@@ -50,8 +50,9 @@ __all__ = ["Evaluated", "Model", "NoiseClock"]
 #: A network: (x, t) -> prediction, with x (batch, *event) and t (batch,) times of the process.
 Model = Callable[[Tensor, Tensor], Tensor]
 
-# rho is rounded to float32 where the state is: by this part, and no more, it may leave the process.
-_ROUNDING = 2.0**-22
+# rho, or a lambda up to 16, is rounded to float32 where the state is: by this part, and no more, it
+# may leave the process.
+_ROUNDING = 2.0**-18
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from diffusion.churn import churned
 from diffusion.items import Items
+from diffusion.log_snr import LogSNR
 from diffusion.noise_level import NoiseLevel
 from diffusion.plan import Plan
 from diffusion.reverse import NoiseClock
-from sdeint import ProblemError, solve
+from sdeint import ProblemError, TreePath, solve
 
 __all__ = ["run"]
 
@@ -59,18 +59,32 @@ def _solved(
     plan: Plan, clock: NoiseClock, z: Tensor, times: Tensor, save_at: str | None, progress: bool
 ) -> tuple[Tensor, Tensor]:
     """The same without churn, from Z at the first of `times`, which are the clock's."""
-    options: dict[str, Any] = {"method": plan.method, "save_at": save_at, "progress": progress}
-    options |= {"path": clock.driver(plan.path) or plan.path}
-    options |= {"compile": False}  # a model is called, never traced
+    # A model is called, never traced.
+    options: dict[str, Any] = {"save_at": save_at, "progress": progress, "compile": False}
+    options |= {"method": plan.method, "path": plan.path}
+    dims = z.ndim - 1
     if plan.drift == "x0":
-        solution = solve(clock.sde(z.ndim - 1), z, times, **options)
+        options |= {"path": clock.driver(plan.path) or plan.path}
+        solution = solve(clock.sde(dims), z, times, **options)
         return solution.t, solution.y
+    form = _noise_as_drift(plan, clock)
+    at, start = form.entered(times, z)
+    solution = solve(form.sde(dims), start, at, **options)
+    return form.left(solution.t, solution.y)
+
+
+def _noise_as_drift(plan: Plan, clock: NoiseClock) -> NoiseLevel | LogSNR:
+    """The equation for the noise: with a linear part where the method treats it apart."""
     if plan.drift != "epsilon":
         raise ValueError(f"drift must be 'x0' or 'epsilon', got {plan.drift!r}")
-    level, start = NoiseLevel(clock), z / float(times[0])
-    solution = solve(level.sde(z.ndim - 1), start, 1 / times, **options)
-    found = [x / float(u) for x, u in zip(solution.y, solution.t)]
-    return 1 / solution.t, torch.stack(found)
+    if not plan.method.exponential:
+        return NoiseLevel(clock)
+    if isinstance(plan.path, TreePath):
+        raise ProblemError(
+            f"the noise of {plan.method.name!r} belongs to steps in lambda, for which there is no tree: "
+            "take path='grid'"
+        )
+    return LogSNR(clock)
 
 
 def _check_churn(plan: Plan, clock: NoiseClock) -> None:

@@ -109,8 +109,8 @@ def sample(
     path : {"grid", "tree"} or BrownianPath
         ``"tree"``: the same Brownian path for every number of steps, so that more evaluations
         refine the same sample; ``"grid"`` is cheaper. A path of one's own has the clock of
-        `NoiseClock.noise` as time, ``shape[:1]`` as batch and ``shape[1:]`` as channels; the seed
-        is then that of the initial noise alone.
+        `NoiseClock.noise` as time (lambda, in `diffusion.log_snr`), ``shape[:1]`` as batch and
+        ``shape[1:]`` as channels; the seed is then that of the initial noise alone.
     eta : float, (float, float, float) or callable
         Stochasticity: 1 is the reverse SDE, 0 the probability-flow ODE, and more than 1 churns more;
         the law of the samples is the same, their errors are not.  ``(eta, low, high)`` is eta where
@@ -122,9 +122,10 @@ def sample(
         Gaussian data of this variance, whatever the method; other data gain as well
         (docs/diffusion.md).  0, the default, claims nothing about the data.
     drift : {"x0", "epsilon"}
-        What a method takes for its drift: the denoised state, in the noise clock; or, without
-        stochasticity, the noise, in the clock sigma/alpha (`diffusion.noise_level`): so the methods of
-        Adams in that clock or its logarithm are those of DEIS.
+        What a method takes for its drift: the denoised state, in the noise clock; or the noise. Without
+        stochasticity that is in the clock sigma/alpha (`diffusion.noise_level`): so the methods of
+        Adams in that clock or its logarithm are those of DEIS.  Exponential methods take the linear
+        part apart, in lambda and at any number eta (`diffusion.log_snr`): so SEEDS2Noise is SEEDS-2.
     churn : Churn, optional
         Noise that is added at the beginning of steps of the probability flow, as EDM does; with a method
         without memory and eta = 0 (`diffusion.churn`).

@@ -44,7 +44,7 @@ def transition_log_probabilities(model: Model, run: Trajectory) -> Tensor:
     ------
     ProblemError
         If the transitions have no density: for eta = 0, for discrete noise, and for methods whose
-        stages take all of the step's noise.
+        stages take all of the step's noise; or if the noise was the drift.
 
     References
     ----------
@@ -56,6 +56,8 @@ def transition_log_probabilities(model: Model, run: Trajectory) -> Tensor:
         raise ProblemError(
             "the run has not kept all of its states: make it by diffusion.trajectory"
         )
+    if plan.drift != "x0":
+        raise ProblemError("the noise was the drift: densities are those of runs with drift='x0'")
     clock = plan.clock(model)
     grid = clock.of(plan.times)
     widths = torch.diff(clock.noise(grid))
