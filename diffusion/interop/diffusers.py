@@ -24,7 +24,7 @@ from diffusion.reverse import NoiseClock
 from sdeint import GridPath, TreePath
 from sdeint.asking import Asking
 from sdeint.brownian import logarithmic
-from sdeint.lowering import lower, lower_starts
+from sdeint.lowering import lower
 from tableaux import Tableau, catalogue
 from tableaux.files import loads
 
@@ -142,15 +142,7 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         self.process = self._training.process
         self._clock = NoiseClock(_not_ours, self.process, "x0", eta=eta, variance=variance)
         self.method = method_named(method)
-        kinds = {"matrix": False, "additive": True}
-        programs = (*lower_starts(self.method, **kinds), lower(self.method, **kinds))
-        opening = programs[0].evaluations
-        first = next(e for e in opening if e.drift)
-        if first.argument or first.node != 0:
-            raise ValueError(
-                f"method {self.method.name!r} first evaluates at a stage, but a pipeline first calls its "
-                "network at the noise it begins with; take 'OneStage' or 'TwoStep', or diffusion.sample"
-            )
+        self._check_opening()
         if isinstance(self.process, DiscreteVP):
             integrals = torch.tensor((0.0, *self.process.integrals), dtype=torch.float64)
             self.alphas_cumprod = torch.exp(-integrals[1:]).float()
@@ -241,6 +233,19 @@ class TableauScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
             times.append(rehearsal.time)
             steps.append(rehearsal.step)
         return self._training.label(self._time(torch.stack(times), grid)).float(), steps
+
+    def _check_opening(self) -> None:
+        """Refuse a method that does not first evaluate where it begins, for the noise of this eta."""
+        grid = self._clock.of(time_grid("uniform_lambda", self.process, 1))
+        path = None if self._clock.stochasticity.silent else "grid"
+        start = torch.zeros(1, 1, dtype=torch.float64)
+        opening = Asking(start, grid, method=self.method, path=path)
+        if opening.time != grid[0] or not torch.equal(opening.state, start):
+            raise ValueError(
+                f"method {self.method.name!r} first evaluates at a stage, which its noise or a step leads "
+                "to, but a pipeline first calls its network at the noise it begins with, and one more call "
+                "is not in its budget; take 'OneStage' or 'TwoStep', or diffusion.sample"
+            )
 
     def _all_labels(self) -> Tensor:
         """As many as there were in training; what a scheduler has before `set_timesteps`."""

@@ -358,6 +358,18 @@ def test_thresholds_and_learned_variances():
     assert float(out.abs().max()) <= 0.5
 
 
+def test_a_method_whose_noise_leads_to_its_first_stage_runs_where_there_is_none():
+    ends = []
+    for method in ("SEA", "EM"):
+        scheduler = TableauScheduler(method=method, eta=0.0)
+        scheduler.set_timesteps(5)
+        x = torch.ones(2, 3, dtype=torch.float64)
+        for t in scheduler.timesteps:
+            x = scheduler.step(torch.sin(x), t, x).prev_sample
+        ends.append(x)
+    torch.testing.assert_close(*ends, rtol=1e-12, atol=1e-12)
+
+
 def test_wrong_use_is_refused():
     scheduler = TableauScheduler()
     with pytest.raises(ValueError, match="call set_timesteps before step"):
@@ -381,6 +393,8 @@ def test_wrong_use_is_refused():
         discrete_process({"beta_schedule": "liner"})
     with pytest.raises(ValueError, match="'SEA' first evaluates at a stage"):
         TableauScheduler(method="SEA")
+    with pytest.raises(ValueError, match="'ImplicitMidpoint' is implicit"):
+        TableauScheduler(method="ImplicitMidpoint", eta=0.0)
     with pytest.raises(ValueError, match="path must be"):
         TableauScheduler(path="line")
     with pytest.raises(ProblemError, match="is implicit"):
