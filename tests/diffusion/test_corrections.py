@@ -18,16 +18,25 @@ def test_static_thresholds_cut():
     assert torch.equal(clip(0.0, 2.0)(X0, NOW), X0.clamp(0, 2))
 
 
-def test_dynamic_thresholds_are_imagens():
-    got = dynamic_threshold(0.9)(X0, NOW)
+@pytest.mark.parametrize("limit", [0.5, 1.0])
+def test_dynamic_thresholds_are_imagens(limit):
+    got = dynamic_threshold(0.9, limit)(X0, NOW)
     for item, x in zip(got, X0):
-        s = max(float(torch.quantile(x.abs().flatten(), 0.9)), 1.0)
-        torch.testing.assert_close(item, x.clamp(-s, s) / s)
-    assert float(got.abs().max()) <= 1
+        s = max(float(torch.quantile(x.abs().flatten(), 0.9)), limit)
+        torch.testing.assert_close(item, x.clamp(-s, s) * limit / s)
+    assert float(got.abs().max()) <= limit
+
+
+def test_dynamic_thresholds_leave_small_states_and_go_item_by_item():
+    got = dynamic_threshold(0.9)(X0, NOW)
     small = X0 / X0.abs().max() / 2
     assert torch.equal(dynamic_threshold(0.9)(small, NOW), small)
     # each item by its own values alone
     assert torch.equal(dynamic_threshold(0.9)(X0[2:3], NOW), got[2:3])
+    # quantiles are none of half precision
+    half = dynamic_threshold(0.9)(X0.half(), NOW)
+    assert half.dtype == torch.float16
+    torch.testing.assert_close(half.float(), got, rtol=3e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("method", ["EM", "SRA1", "TwoStep"])
@@ -70,6 +79,12 @@ def test_what_is_known_is_noised_exactly_along_one_path(method, path):
     assert float((noise.var(1) - 1).abs().max()) < 6 * (2 / 400) ** 0.5
 
 
+def test_a_mask_of_shares_blends():
+    mask = torch.tensor([0.0, 0.25, 1.0])
+    got = inpaint(torch.full((3,), 8.0), mask)(torch.zeros(2, 3), NOW)
+    assert torch.equal(got, 8 * mask.expand(2, 3))
+
+
 def test_inpainting_finds_what_fits():
     # The two coordinates have the same sign: what is unknown follows what is known, mostly, since
     # replacing is not conditioning.
@@ -90,6 +105,7 @@ def test_corrections_are_applied_in_order():
 
 def test_nonsense_is_refused():
     with pytest.raises(ValueError, match="first bound must be below"):
-        clip(1.0, -1.0)
-    with pytest.raises(ValueError, match=r"must lie in \(0, 1\]"):
-        dynamic_threshold(1.5)
+        clip(1.0, 1.0)
+    for ratio, limit in ((1.5, 1.0), (0.0, 1.0), (0.9, 0.0)):
+        with pytest.raises(ValueError, match=r"must lie in \(0, 1\] and limit = .* be positive"):
+            dynamic_threshold(ratio, limit)

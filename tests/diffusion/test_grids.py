@@ -70,6 +70,25 @@ def test_the_default_range_fits_every_process(process: Process, name: str) -> No
     assert first <= float(times[-1]) < float(times[0]) <= last
 
 
+@pytest.mark.parametrize("name", list(grids))
+def test_the_default_range_ends_where_the_network_was_trained(name: str) -> None:
+    times = time_grid(name, EDM(0.05, 10.0), 10)
+    assert [float(times[0]), float(times[-1])] == pytest.approx([10.0, 0.05], rel=1e-12)
+
+
+def test_the_default_range_is_the_stated_one_where_the_process_goes_further() -> None:
+    lambdas = Flow().lambda_(time_grid("uniform_t", Flow(), 10))
+    assert [float(lambdas[0]), float(lambdas[-1])] == pytest.approx([-5.1, 4.6], rel=1e-12)
+
+
+def test_quantiles_of_an_uneven_beta_distribution_are_those_of_its_parameters() -> None:
+    # P(a, 1) = t^a
+    times = grids["beta"](Flow(), 10, (-3.0, 3.0), a=0.5, b=1.0)  # type: ignore[call-arg]
+    first, last = float(times[0]), float(times[-1])
+    line = torch.linspace(1.0, 0.0, 11, dtype=torch.float64)
+    torch.testing.assert_close((times - last) / (first - last), line**2)
+
+
 def test_a_grid_may_be_a_function() -> None:
     def halves(process: Process, steps: int, lambda_range: tuple[float, float]) -> torch.Tensor:
         return 0.5 ** torch.arange(steps + 1, dtype=torch.float64)
@@ -98,6 +117,18 @@ def test_spacings_have_the_published_labels() -> None:
     assert labels("trailing", 4) == [999, 799, 599, 399, 199]
     assert labels("linspace", 4) == [999, 749, 500, 250, 0]
     assert labels("linspace", 999) == list(range(999, -1, -1))
+
+
+def test_spacings_are_those_of_the_labels_that_there_are() -> None:
+    few = DiscreteVP.from_betas(torch.linspace(0.01, 0.2, 50, dtype=torch.float64))
+    found = {name: few.label(time_grid(name, few, 4)).tolist() for name in spacings}
+    assert found == {
+        "leading": [40, 30, 20, 10, 0],
+        "trailing": [49, 39, 29, 19, 9],
+        "linspace": [49, 37, 24, 12, 0],
+    }
+    with pytest.raises(ValueError, match="need 51 labels"):
+        time_grid("leading", few, 50)
 
 
 @pytest.mark.parametrize("name", ["leading", "trailing", "linspace"])
@@ -145,12 +176,17 @@ def test_explicit_times_are_taken_as_they_are() -> None:
     given = [0.9, 0.5, 0.01]
     assert time_grid(given, VP(), 2).tolist() == given
     assert time_grid(torch.tensor(given), VP(), 2).dtype == torch.float64
+    own = torch.tensor(given, dtype=torch.float64)
+    time_grid(own, VP(), 2)[0] = 0.0
+    assert own.tolist() == given
     with pytest.raises(ValueError, match="not 4 strictly decreasing"):
         time_grid(given, VP(), 3)
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
         time_grid([1.5, 0.5], VP(), 1)
     with pytest.raises(ValueError, match="end where there is noise"):
         time_grid([0.5, 0.0], VP(), 1)
+    with pytest.raises(ValueError, match="begin where something of the data is left"):
+        time_grid([1.0, 0.5], Flow(), 1)
 
 
 @each_process

@@ -82,6 +82,22 @@ def test_a_perfect_classifier_turns_the_mixture_into_its_component(process, pred
         )
 
 
+@pytest.mark.parametrize("prediction", diffusion.predictions)
+def test_classifier_guidance_adds_the_gradient_times_its_scale_to_the_score(prediction):
+    process, centre = VP(), torch.tensor([0.5, -1.0], dtype=torch.float64)
+
+    def log_probability(x, t):
+        return -((x - centre) ** 2).sum(1) / 2
+
+    guided = ClassifierGuided(
+        BOTH.model(process, prediction), log_probability, process, prediction, scale=2.5
+    )
+    a, s = process.alpha(T)[:, None], process.sigma(T)[:, None]
+    got = diffusion.convert(guided(X, T), X, a, s, source=prediction, target="score")
+    torch.testing.assert_close(got, BOTH.score(X, a, s) + 2.5 * (centre - X), rtol=1e-9, atol=1e-9)
+    assert not X.requires_grad
+
+
 def test_classifier_guidance_samples_the_component():
     def log_probability(x, t):
         a, s = VP().alpha(t)[:, None], VP().sigma(t)[:, None]
@@ -127,6 +143,37 @@ def test_edm_preconditioning_inverts_its_training_target():
     torch.testing.assert_close(got, BOTH.x0hat(X, 1.0, sigma[:, None]), rtol=1e-9, atol=1e-9)
     with pytest.raises(ValueError, match="sigma_data must be positive"):
         edm_denoiser(raw, sigma_data=0.0)
+
+
+def test_a_last_time_that_rounding_moved_beyond_the_process_is_its_end():
+    process, x = EDM(0.01, 0.1), torch.ones(3, 2)
+    t = torch.full((3,), 0.1)
+    assert float(t[0].double()) > process.T
+    guided = ClassifierGuided(
+        lambda x, t: torch.zeros_like(x), lambda x, t: x.sum(1), process, "x0"
+    )
+    torch.testing.assert_close(guided(x, t), torch.full_like(x, 0.01))
+    asked = Denoiser(lambda x, sigma: x * sigma[:, None], process)
+    torch.testing.assert_close(asked(x, t), torch.full_like(x, 0.1))
+    for nearest in (True, False):
+        labels = Labelled(lambda x, label: label, DISCRETE, nearest=nearest)
+        assert labels(x, torch.full((3,), 1 + 2.0**-23)).tolist() == [999] * 3
+
+
+def test_labels_of_tables_begin_at_zero():
+    seen = Labelled(lambda x, label: label, DISCRETE, nearest=True)
+    assert seen(X[:3], torch.tensor([1e-6, 4e-4, 1.6e-3])).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_labels_have_single_precision_beside_a_state_in_half(half):
+    # 999.5 is 1000 in bfloat16
+    labels = torch.tensor([998.5, 500.25, 0.125])
+    seen = Labelled(lambda x, label: label, DISCRETE)(
+        torch.zeros(3, 2, dtype=half), DISCRETE.t_of_label(labels).float()
+    )
+    assert seen.dtype == torch.float32
+    torch.testing.assert_close(seen, labels, rtol=0, atol=2e-4)
 
 
 @pytest.mark.parametrize("grid", ["leading", "trailing", "linspace"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import diffusion
-from diffusion import EDM, VE, VP, Flow, GaussianMixture, log_likelihood
+from diffusion import EDM, VE, VP, Flow, GaussianMixture, log_likelihood, time_grid
 from sdeint import ProblemError
 
 DATA = GaussianMixture([0.3, 0.7], [[-1.0, 0.5], [1.5, 0.0]], [0.2, 0.4])
@@ -71,6 +71,10 @@ def test_random_signs_are_unbiased():
     assert abs(float(single.mean()) - exact) < 6 * float(single.std()) / 600**0.5
     many = log_likelihood(model, x, nfe=40, divergence="hutchinson", probes=4, seed=3)
     assert float(many.std()) == pytest.approx(float(single.std()) / 2, rel=0.2)
+    assert not torch.equal(
+        log_likelihood(model, x[:9], nfe=8, divergence="hutchinson", seed=3),
+        log_likelihood(model, x[:9], nfe=8, divergence="hutchinson", seed=4),
+    )
 
 
 @pytest.mark.parametrize("divergence", ["exact", "hutchinson"])
@@ -82,13 +86,20 @@ def test_an_item_does_not_depend_on_its_batch_and_the_model_is_called_as_said(di
         calls.append(x.shape)
         return exact(x, t)
 
-    options = {"nfe": 21, "divergence": divergence}
+    options = {"nfe": 20, "divergence": divergence}
     images = X[:6].reshape(6, 1, 2, 1)
     whole = log_likelihood(lambda x, t: model(x.flatten(1), t).reshape(x.shape), images, **options)
     assert len(calls) == 20  # five steps of four
     assert whole.shape == (6,)
     part = log_likelihood(model, X[2:6], first_item=2, **options)
     torch.testing.assert_close(part, whole[2:], rtol=1e-12, atol=1e-12)
+
+
+def test_explicit_times_are_those_of_the_flow():
+    model, times = DATA.model(VP(), "epsilon"), time_grid("uniform_lambda", VP(), 5)
+    for nfe in (20, 40):  # as many as they take, and more
+        got = log_likelihood(model, X, grid=times, nfe=nfe)
+        assert torch.equal(got, log_likelihood(model, X, nfe=20))
 
 
 def test_single_precision_is_enough():
@@ -104,6 +115,8 @@ def test_wrong_requests_are_refused():
         log_likelihood(model, X, divergence="trace")
     with pytest.raises(ProblemError, match="probes must be a positive int"):
         log_likelihood(model, X, divergence="hutchinson", probes=0)
+    with pytest.raises(ProblemError, match="probes must be a positive int, got True"):
+        log_likelihood(model, X, divergence="hutchinson", probes=True)
     with pytest.raises(ProblemError, match="the grid has 3 steps, but nfe=9 allows 2"):
         log_likelihood(model, X, grid=[0.9, 0.5, 0.3, 0.1], nfe=9)
     with pytest.raises(ValueError, match="unknown prediction"):

@@ -70,6 +70,16 @@ def test_churn_is_algorithm_2_of_edm(method):
     assert run.evaluations == 13
 
 
+@pytest.mark.parametrize("last", [20.0, 1.9])  # back from its clock, 1.9 is more than itself
+def test_churn_does_not_go_back_beyond_the_process(last):
+    process, grid = EDM(0.002, last), last / 20 * TIMES
+    churned = drawn("HeunEDM", process, grid=grid, churn=Churn(6.0, noise=1.1))
+    plain = drawn("HeunEDM", process, grid=grid)
+    # At the highest level there is nowhere to go back to; afterwards there is.
+    torch.testing.assert_close(churned.x[1], plain.x[1], rtol=1e-12, atol=1e-12)
+    assert float((churned.x[2] - plain.x[2]).abs().min()) > 1e-3
+
+
 def test_without_amount_there_is_no_churn_and_with_it_the_data_stay():
     torch.testing.assert_close(
         drawn("HeunEDM", churn=Churn(0.0)).x, drawn("HeunEDM").x, rtol=1e-12, atol=1e-12
@@ -171,3 +181,5 @@ def test_what_has_no_meaning_is_refused():
         Churn(1.0, low=2.0, high=1.0)
     with pytest.raises(ValueError, match="finite and not negative"):
         Churn(-1.0)
+    with pytest.raises(ValueError, match="finite and not negative"):
+        Churn(1.0, noise=-1.0)

@@ -106,6 +106,16 @@ def test_a_function_that_is_constant_has_the_clock_of_the_constant(eta):
         torch.testing.assert_close(got, clocks_of(eta, 0.0).of(q), rtol=1e-11, atol=0)
 
 
+def test_a_function_that_nearly_vanishes_is_zero_there():
+    q = torch.logspace(-3, 3, 50, dtype=torch.float64)
+    nearly, zero = (
+        clocks_of(lambda s, low=low: torch.where(s > 1, 0.7, low), 0.0) for low in (1e-7, 0.0)
+    )
+    assert torch.equal(nearly.of(q), zero.of(q))
+    levels = nearly.noise(nearly.of(q[q > 1.1]))
+    assert bool((levels == levels[0]).all())
+
+
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
 def test_a_function_and_an_interval_that_are_constant_are_that_constant(eta):
     def draw(eta):
@@ -175,6 +185,8 @@ def test_steps_without_noise_have_no_density():
         ((-1.0, 1.0, 2.0), "eta = -1.0 must be 0"),
         (lambda s: s - 1, r"eta = -.* must be 0, which is the ODE"),
         (lambda s: s / 0, "eta = inf must be 0"),
+        (1e-6, "eta = 1e-06 must be 0"),
+        ((math.inf, 0.1, 1.0), "eta = inf must be 0"),
     ],
 )
 def test_an_eta_that_is_none_is_refused(eta, message):

@@ -50,7 +50,7 @@ def test_those_of_euler_are_the_posteriors_of_ddpm():
 
 
 @pytest.mark.parametrize("eta", [0.5, 1.0, 1.5])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "SEEDS3"])
 def test_likelihood_ratios_of_runs_have_mean_one(method, eta):
     # of any other model to the one that drew them; 6 standard errors are a false alarm below 1e-8
     run = drawn(method, items=2000, eta=eta)

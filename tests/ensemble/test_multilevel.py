@@ -9,6 +9,9 @@ import pytest
 import torch
 
 from sdeint import SDE, ProblemError, expect, multilevel, problems
+from sdeint.ensemble.corrections import Corrections
+from sdeint.ensemble.levels import Level, LevelsEstimate
+from sdeint.ensemble.telescoping import Ladder
 from tests.ensemble.problems import CALL, DIGITAL, GBM, ONE, call, digital, first
 
 T = [0.0, 1.0]
@@ -88,6 +91,63 @@ def test_levels_of_general_noise_share_their_levy_areas(name, method):
     assert r.levels[-1].variance < r.levels[-1].plain / 20
     variances = [x.variance for x in r.levels[1:]]
     assert variances == sorted(variances, reverse=True)
+
+
+def ladder(order, refinement, eps=0.1):
+    corrections = Corrections(None, 1, refinement)
+    return Ladder(corrections, order, eps, 10, 2, 9, 10**12, 100)
+
+
+def levels(means=(1.0,) * 5, variances=(1.0,) * 5, paths=(10**6,) * 5, refinement=2):
+    return [
+        Level(refinement**i, n, m, (v / n) ** 0.5, v, 1.0, float(refinement**i))
+        for i, (m, v, n) in enumerate(zip(means, variances, paths))
+    ]
+
+
+def test_paths_are_shared_out_for_the_least_cost_of_the_variance_that_eps_leaves():
+    given = levels(variances=(4.0, 0.5, 0.02))
+    counts = ladder(1.0, 2)._optimal(given)
+    # rounded up, by at most one path each
+    variance = sum(x.variance / n for x, n in zip(given, counts))
+    assert 0.99 * 0.75 * 0.1**2 < variance <= 0.75 * 0.1**2
+    # Lagrange: the last path of each level gains the same variance for its cost
+    gains = [x.variance / (n**2 * x.cost) for x, n in zip(given, counts)]
+    assert gains == pytest.approx([gains[0]] * 3, rel=0.1)
+
+
+@pytest.mark.parametrize("order", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("refinement", [2, 4])
+def test_the_bias_of_a_geometric_series_is_its_rest(order, refinement):
+    q = refinement**-order
+    means = [100.0, *(-3 * q**i for i in range(1, 5))]  # that of level 0 is no correction
+    rest = 3 * q**5 / (1 - q)
+    found = ladder(order, refinement)._bias(levels(means))
+    assert found == pytest.approx(rest, rel=1e-12)
+    # Where the last corrections vanish by chance, the one before them tells.
+    for lucky in ([4], [3, 4]):
+        some = [0.0 if i in lucky else mean for i, mean in enumerate(means)]
+        assert ladder(order, refinement)._bias(levels(some)) == pytest.approx(rest, rel=1e-12)
+    assert ladder(order, refinement)._bias(levels([*means[:2], 0.0, 0.0, 0.0])) == 0.0
+
+
+def test_variances_of_few_paths_are_not_believed_to_vanish():
+    variances, paths = (1.0, 0.5, 0.0, 1e-9, 0.0), (10**6, 10, 10, 10, 10**6)
+    found = ladder(0.5, 4)._variances(levels(variances=variances, paths=paths))
+    assert found == [1.0, 0.5, 0.5 / 4, 0.5 / 16, 0.0]
+
+
+@pytest.mark.parametrize(("beta", "power"), [(2.0, 2.0), (0.5, 2 + 0.5 / 1.5)])
+def test_rates_of_exact_powers_are_their_exponents(beta, power):
+    steps = range(5)
+    given = levels([3.0**(-1.5 * i) for i in steps], [3.0 ** (-beta * i) for i in steps],
+                   refinement=3)  # fmt: skip
+    found = LevelsEstimate(0.0, 0.02, 0.0, 0.1, True, tuple(given), "", 3, 1.0, 0.0)
+    assert (found.alpha, found.beta, found.gamma) == pytest.approx((1.5, beta, 1.0))
+    assert found.complexity == pytest.approx(power)
+    assert found.cost == sum(10**6 * 3**i for i in steps)
+    # Of the evaluations on a path of the finest level, 81 on both grids, 3/4 are on the fine one.
+    assert found.plain_cost == pytest.approx(1.0 / 0.02**2 * 81 * 3 / 4)
 
 
 def test_threads_and_the_size_of_chunks_change_nothing_in_the_levels():

@@ -11,6 +11,7 @@ import torch
 from sdeint import SDE, GridPath, ProblemError, TreePath, solve
 from sdeint.asking import Asking
 from tableaux import Block, Coupling, Tableau, TableauError, catalogue, order
+from tableaux.moments import one_step_mean
 from tableaux.words import monomial_mean
 
 F64 = torch.float64
@@ -44,6 +45,39 @@ def test_the_noise_at_a_random_node_has_the_law_of_the_path_there() -> None:
         assert float((inside * w)[early].mean()) == pytest.approx(2 * share, rel=0.05)
     assert float(u.mean()) == pytest.approx(0.5, abs=0.004)
     assert float(u.var()) == pytest.approx(1 / 12, rel=0.02)
+
+
+def test_outcomes_of_a_random_node_have_the_exact_second_moment_of_a_step() -> None:
+    # X+ = X (1 + ah + u a^2 h^2) + ah W(uh) + W(h), with Var W(uh) = Cov(W(uh), W(h)) = h/2 in the mean.
+    a, h, x = -0.8, 0.6, 1.3
+    growth = (1 + a * h) ** 2 + (1 + a * h) * (a * h) ** 2 + (a * h) ** 4 / 3
+    exact = x**2 * growth + a**2 * h**3 / 2 + a * h**2 + h
+    got = one_step_mean(
+        MIDPOINT, lambda y: a * y, [lambda y: 1 + 0 * y], [x], h, lambda y: y[0] ** 2
+    )
+    assert got == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize("ends", [(0.5, 2.0), (2.0, 0.5)])
+def test_the_times_are_those_of_the_nodes_drawn_in_either_direction(
+    ends: tuple[float, float],
+) -> None:
+    seen = []
+
+    def drift(t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        seen.append(t)
+        return torch.ones_like(y)
+
+    grid = torch.linspace(*ends, 4, dtype=F64)
+    path = GridPath(3, (5,), (2,), dtype=F64)
+    sde = SDE(drift, lambda t, y: 1.0, noise="additive")
+    solve(sde, torch.zeros(5, 2, dtype=F64), grid, method=MIDPOINT, path=path, compile=False)
+    u = path.on(grid).draw(0, 3, ["u"])["u"]
+    for n in range(3):
+        # One evaluation at the begin of the step, one at the node of each path.
+        assert float(seen[2 * n]) == pytest.approx(float(grid[n]))
+        expected = grid[n] + u[n] * (grid[n + 1] - grid[n])
+        torch.testing.assert_close(seen[2 * n + 1], expected)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
