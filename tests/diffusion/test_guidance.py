@@ -222,6 +222,7 @@ def test_a_network_in_half_precision_has_a_state_in_full(half, state):
     x = sample(InDtype(network, half), (50, 2), prediction="v", nfe=17, dtype=state)
     assert seen == {(half, torch.float32)}
     assert x.dtype == state
+    assert InDtype(network, half)(x, torch.ones(50)).dtype == state
     # Only the network's own output is rounded: had the state been in half precision, its 16
     # increments, and the coefficients alpha/rho at both ends, would have been too.
     exact = sample(

@@ -50,15 +50,16 @@ def test_heuns_method_for_the_noise_is_that_of_edm_for_the_data():
     )
 
 
+@pytest.mark.parametrize("amount", [1.2, 3.0])  # below the largest gamma, and cut to it
 @pytest.mark.parametrize("method", ["HeunEDM", HEUN], ids=["data", "noise"])
-def test_churn_is_algorithm_2_of_edm(method):
-    churn = Churn(3.0, low=0.5, high=5.0, noise=1.1)
+def test_churn_is_algorithm_2_of_edm(method, amount):
+    churn = Churn(amount, low=1.0, high=4.0, noise=1.1)
     run = drawn(method, churn=churn, drift="epsilon" if method is HEUN else "x0")
     numbers = torch.arange(len(TIMES), dtype=torch.float64)
     normals = GridPath(3, (4,), (1,), dtype=torch.float64).on(numbers).draw(0, 6, ["W"])["W"]
     x, moved = run.x[0], 0
     for n, (here, there) in enumerate(zip(TIMES.tolist(), TIMES.tolist()[1:])):
-        gamma = min(3.0 / 6, math.sqrt(2) - 1) if 0.5 <= here <= 5.0 else 0.0
+        gamma = min(amount / 6, math.sqrt(2) - 1) if 1.0 <= here <= 4.0 else 0.0
         moved += gamma > 0
         begin = here * (1 + gamma)
         x = x + math.sqrt(begin**2 - here**2) * 1.1 * normals[n]

@@ -106,6 +106,20 @@ def test_a_function_that_is_constant_has_the_clock_of_the_constant(eta):
         torch.testing.assert_close(got, clocks_of(eta, 0.0).of(q), rtol=1e-11, atol=0)
 
 
+def test_the_smallest_eta_has_its_noise():
+    q = torch.logspace(-3, 3, 50, dtype=torch.float64)
+    for eta in (1e-5, lambda s: 1e-5):
+        clocks = clocks_of(eta, 0.0)
+        torch.testing.assert_close(
+            torch.log(clocks.noise(clocks.of(q))), 1e-10 * torch.log(q), rtol=1e-4, atol=1e-14
+        )
+
+
+def test_an_eta_that_is_too_large_is_named_by_its_largest_value():
+    with pytest.raises(ProblemError, match=r"eta = 40 is too large for torch\.float32"):
+        sample(MIXTURE.model(VP(), "epsilon"), (2, 1), nfe=5, method="EM", eta=(40.0, 0.1, 10.0))
+
+
 def test_a_function_that_nearly_vanishes_is_zero_there():
     q = torch.logspace(-3, 3, 50, dtype=torch.float64)
     nearly, zero = (

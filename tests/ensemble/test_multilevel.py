@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -140,11 +141,15 @@ def test_variances_of_few_paths_are_not_believed_to_vanish():
 @pytest.mark.parametrize(("beta", "power"), [(2.0, 2.0), (0.5, 2 + 0.5 / 1.5)])
 def test_rates_of_exact_powers_are_their_exponents(beta, power):
     steps = range(5)
-    given = levels([3.0**(-1.5 * i) for i in steps], [3.0 ** (-beta * i) for i in steps],
-                   refinement=3)  # fmt: skip
+    # Level 0 is no correction, and counts for nothing.
+    means = [9.0, *(3.0 ** (-1.5 * i) for i in steps[1:])]
+    variances = [8.0, *(3.0 ** (-beta * i) for i in steps[1:])]
+    given = levels(means, variances, refinement=3)
     found = LevelsEstimate(0.0, 0.02, 0.0, 0.1, True, tuple(given), "", 3, 1.0, 0.0)
     assert (found.alpha, found.beta, found.gamma) == pytest.approx((1.5, beta, 1.0))
     assert found.complexity == pytest.approx(power)
+    assert replace(found, levels=found.levels[:3]).alpha == pytest.approx(1.5)
+    assert replace(found, levels=found.levels[:2]).alpha is None
     assert found.cost == sum(10**6 * 3**i for i in steps)
     # Of the evaluations on a path of the finest level, 81 on both grids, 3/4 are on the fine one.
     assert found.plain_cost == pytest.approx(1.0 / 0.02**2 * 81 * 3 / 4)
