@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.distributions import Normal
@@ -115,6 +117,9 @@ def test_what_has_no_density_is_refused():
         ProblemError, match="the stages of this method take all of the step's noise"
     ):
         transition_log_probabilities(MODEL, drawn("ShARK"))
+    run = drawn("EM")
+    with pytest.raises(ProblemError, match="the run has not kept all of its states"):
+        transition_log_probabilities(MODEL, replace(run, x=run.x[::2]))
     with pytest.raises(ProblemError, match="the noise of this method is discrete"):
         transition_log_probabilities(MODEL, drawn("W2F1", nfe=17))
     assert sample(MODEL, (2, 2), prediction="x0", nfe=9).shape == (2, 2)

@@ -102,3 +102,22 @@ def test_the_weights_are_a_quadrature_of_degree_two_at_the_places(ratio: Fractio
             for source, where in (("stage", place), ("before 1", one), ("before 2", two))
         )
         assert total == Fraction(1, degree + 1)
+
+
+@pytest.mark.parametrize("ratio", [Fraction(1), Fraction(9, 4)])
+def test_the_second_step_knows_that_the_first_is_eulers(ratio: Fraction) -> None:
+    second = METHOD.start
+    assert second is not None
+    first = second.start
+    assert first is not None
+    assert first.start is None
+    assert not first.couplings
+    assert {o.source: o.weights for o in first.outputs} == {"stage": (1,), "noise": (1,)}
+    found = {o.source: o.weights[0].subs({"r": ratio}) for o in second.outputs}
+    # Its own stage stands where those of all steps do, Euler's at the begin of the step before.
+    places = {"stage": Fraction(3, 5), "before 1": -1 / ratio}
+    for degree in range(2):
+        assert sum(found[s] * p**degree for s, p in places.items()) == Fraction(1, degree + 1)
+    into = {(c.source, c.label): c.matrix for c in second.couplings}
+    nine = sympy.Rational(9, 25)
+    assert into == {("noise", "I_k"): ((sympy.Rational(3, 5),),), ("before 1", "h"): ((nine,),)}
