@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from typing import Any
 
 from tableaux.blocks import Coupling, Output
 from tableaux.constraints import (
@@ -29,6 +30,7 @@ from tableaux.findings import Failure, PrincipalError, Verdict
 from tableaux.jets import DEGREE
 from tableaux.prover import CLASSES, HALF, Prover
 from tableaux.rooted_trees import LINEAR, TIME, forest_symmetry, trees
+from tableaux.starting import left_of_order, left_of_verdict
 from tableaux.tableau import (
     STEP_SYMBOLS,
     Tableau,
@@ -240,11 +242,11 @@ def order(
     Notes
     -----
     A tableau with discrete variables has no strong order: they are no functionals of the path.
+
+    The first steps of a tableau with memory count: their local errors stay in the result, so that a
+    weak order p needs a start of weak order p - 1, a strong order one of p - 1/2.
     """
-    return _order(
-        tableau,
-        embedded,
-        noise,
+    search = (
         Fraction(max_strong),
         None if max_weak is None else Fraction(max_weak),
         max_deterministic,
@@ -252,6 +254,10 @@ def order(
         channels,
         _ratios(tableau, ratios),
     )
+    report = _order(tableau, embedded, noise, *search)
+    for start in tableau.starts:
+        report = _with_start(report, start, search)
+    return report
 
 
 def _ratios(
@@ -308,6 +314,26 @@ def _order(
     return OrderReport(
         tableau, tableau.noise if noise is None else noise, verdicts, *without, embedded
     )
+
+
+def _with_start(report: OrderReport, start: Tableau, search: tuple[Any, ...]) -> OrderReport:
+    """The orders that one of the first steps leaves, judged as the report was."""
+    *others, ratios = search
+    ratios = ratios if start.start else _ratios(start, None)
+
+    def judged(noise: str) -> OrderReport:
+        return _order(start, False, noise, *others, ratios)
+
+    verdicts = {
+        name: left_of_verdict(found, judged(name).by_noise[name], start.name)
+        for name, found in report.by_noise.items()
+    }
+    first = judged("none")
+    order, capped = left_of_order(
+        (report.deterministic, report.deterministic_capped),
+        (first.deterministic, first.deterministic_capped),
+    )
+    return replace(report, by_noise=verdicts, deterministic=order, deterministic_capped=capped)
 
 
 def _lower(found: Verdict, other: Verdict) -> Verdict:
@@ -401,7 +427,9 @@ def principal_errors(
         order, then "weak" (forests one order above the weak order).
     """
     name = tableau.noise if noise is None else noise
-    report = order(tableau, noise=name, embedded=embedded)
+    # The method's own orders, whatever its start leaves of them.
+    search = Fraction(2), None, 6, False, None, _ratios(tableau, None)
+    report = _order(tableau, embedded, name, *search)
     verdict = report.by_noise[name]
     found = []
     prover = Prover(tableau, name, embedded=embedded, channels=channels)

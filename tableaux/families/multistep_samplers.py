@@ -139,7 +139,7 @@ def deis(name: str, steps: int = 3) -> Tableau:
     found = multistep(
         name,
         adams(steps),
-        {"none": (steps, steps)},
+        {"none": (min(steps, 2),) * 2},
         before and replace(before, noise="additive"),
         "Zhang and Chen, arXiv:2204.13902, the variant in log rho",
         "Without noise, one evaluation a step; give drift='epsilon'.",
@@ -343,8 +343,7 @@ def unipc_2(name: str, variant: int = 2) -> Tableau:
 def unipc_3(name: str, variant: int = 2) -> Tableau:
     """The parabola through three stages predicts; the cubic with the new one corrects.
 
-    The first step, UniPC-1, has a local error of order 3, which stays: the order that is proved, of the
-    steps after it, is 4, and that observed from the start is 3.
+    The first step, UniPC-1, has a local error of order 3, which stays, although later ones have order 4.
     """
     half = _simplified(variant) / 2
     weights = adams(3), adams(3, implicit=True)
@@ -353,7 +352,7 @@ def unipc_3(name: str, variant: int = 2) -> Tableau:
         name,
         *weights,
         _predicted("third step", *weights, second, starting=True),
-        {"none": (4, 4)},
+        {"none": (3, 3)},
         _UNIPC,
         "One evaluation a step; as UniPC2 with more memory, and limited by its published start.",
     )

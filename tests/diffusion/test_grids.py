@@ -121,7 +121,8 @@ def test_spacings_have_the_published_labels() -> None:
 
 def test_spacings_are_those_of_the_labels_that_there_are() -> None:
     few = DiscreteVP.from_betas(torch.linspace(0.01, 0.2, 50, dtype=torch.float64))
-    found = {name: few.label(time_grid(name, few, 4)).tolist() for name in spacings}
+    named = spacings.keys() - {"shifted"}  # of times between labels
+    found = {name: few.label(time_grid(name, few, 4)).tolist() for name in named}
     assert found == {
         "leading": [40, 30, 20, 10, 0],
         "trailing": [49, 39, 29, 19, 9],

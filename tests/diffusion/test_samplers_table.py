@@ -12,7 +12,10 @@ from tableaux import catalogue
 
 DOCS = Path(__file__).parents[2] / "docs" / "samplers.md"
 #: What the table leaves to a parameter, and one value of it.
-FORMULAS = {"Lagrange(K)": ("Lagrange(4)", "1 + (K - 1)²", "K"), "DEIS(K)": ("DEIS(2)", "1", "K")}
+FORMULAS = {
+    "Lagrange(K)": ("Lagrange(4)", "1 + (K - 1)²", "K"),
+    "DEIS(K)": ("DEIS(2)", "1", "K up to 2"),
+}
 PUBLISHED = """
     DDPM, DDIM, ancestral, SEEDS-1, SEEDS-2, SEEDS-3, SDE-DPM-Solver++(1), DPM-Solver++(2S), DPM-Solver++(2M),
     DPM-Solver++(3M), RES-2S, RES-3S, UniPC-2, UniPC-3, DEIS, SA-Solver, ER-SDE-2, ER-SDE-3, EDM, churn,

@@ -25,8 +25,19 @@ EULER = Tableau(
     noise="additive",
 )
 
+HEUN = replace(
+    EULER,
+    blocks=(*EULER.blocks, Block("end", "drift", (1,))),
+    couplings=(Coupling("end", "now", "h", ((1,),)),),
+    outputs=(
+        Output("now", "h", (HALF,)),
+        Output("end", "h", (HALF,)),
+        Output("noise", "I_k", (1,)),
+    ),
+)
 
-def two_step(new: str, old: str) -> Tableau:
+
+def two_step(new: str, old: str, start: Tableau = EULER) -> Tableau:
     """X+ = X + h (new f_n + old f_(n-1)) + g W: Adams-Bashforth with additive noise."""
     return Tableau(
         "Adams-Bashforth",
@@ -42,7 +53,7 @@ def two_step(new: str, old: str) -> Tableau:
             Output("noise", "I_k", (1,)),
         ),
         noise="additive",
-        start=EULER,
+        start=start,
     )
 
 
@@ -134,7 +145,7 @@ def test_memory_needs_couplings() -> None:
     assert order(chained).deterministic == 2
 
 
-def three_step(*weights: str) -> Tableau:
+def three_step(*weights: str, start: Tableau = HEUN) -> Tableau:
     """X+ = X + h (sum of weights f, the newest first) + g W."""
     olds = [Block(f"before {back}", "drift", (0,), remembers="now", lag=back) for back in (1, 2)]
     outputs = [Output("now", "h", (weights[0],)), Output("noise", "I_k", (1,))]
@@ -145,7 +156,7 @@ def three_step(*weights: str) -> Tableau:
         (),
         outputs,
         noise="additive",
-        start=two_step("1 + r/2", "-r/2"),
+        start=two_step("1 + r/2", "-r/2", start),
     )
 
 
@@ -162,6 +173,13 @@ def test_three_step_adams_bashforth_is_of_order_three_for_any_ratios() -> None:
     equal = three_step("23/12", "-4/3", "5/12")
     assert order(equal, ratios=(1,)).deterministic == 3
     assert order(equal).deterministic == 1
+
+
+def test_the_first_of_two_first_steps_leaves_the_order_of_its_local_error() -> None:
+    report = order(three_step(*THIRD, start=EULER))
+    assert report.deterministic == 2
+    assert not report.deterministic_capped
+    assert "'start'" in report.by_noise["none"].note
 
 
 def test_entries_that_take_the_earlier_ratio_for_the_last_are_found_out() -> None:

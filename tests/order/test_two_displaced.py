@@ -84,6 +84,21 @@ def test_coefficients_of_equal_steps_lose_the_order_at_others() -> None:
     assert order(fixed, ratios=[4], **find).weak == 2
 
 
+def test_a_start_of_order_one_leaves_order_two() -> None:
+    find = {"noise": "martingale", "max_strong": 1, "max_weak": 3}
+    proved = order(METHOD, **find).by_noise["martingale"]
+    assert (proved.weak, proved.weak_capped) == (3, False)
+    assert METHOD.start is not None
+    # Without the mean of the drift, as if Euler's method had made the stages.
+    own = METHOD.start.couplings[0]
+    none = replace(own, matrix=tuple((0,) for _ in own.matrix))
+    start = replace(METHOD.start, couplings=(none, *METHOD.start.couplings[1:]))
+    left = order(replace(METHOD, start=start, orders={}), **find).by_noise["martingale"]
+    assert (left.weak, left.weak_capped) == (2, False)
+    assert "first step" in left.note
+    assert left.failing[0].order == 2
+
+
 def test_two_evaluations_without_memory_have_no_weak_order_three() -> None:
     # With drifts and noises of any size; a third noise changes nothing (docs/theory.md).
     family = Tableau(
