@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from benchmarks.study import schedulers
+from benchmarks.study import schedulers, tuning
 from benchmarks.study.common_path import CommonPath
 from benchmarks.study.gaussian import law_of
 from benchmarks.study.limit import Estimate, Limit, ahead
@@ -19,6 +20,7 @@ from benchmarks.study.rates import slope
 from benchmarks.study.tables import errors
 from diffusion import VP, GaussianMixture, sample
 from diffusion.metrics import w1
+from tableaux import catalogue
 
 
 def test_the_quick_study_goes_on_where_it_was_and_writes_its_report(tmp_path, monkeypatch):
@@ -49,6 +51,19 @@ def test_the_quick_study_goes_on_where_it_was_and_writes_its_report(tmp_path, mo
     assert not kept.exists()
     assert (tmp_path / "images" / "study.png").stat().st_size > 1000
     assert (tmp_path / "images" / "study_rates.png").stat().st_size > 1000
+
+
+def test_a_choice_of_parameters_rests_on_errors_over_those_of_one_method():
+    equal = replace(catalogue["NoiseAdams"], name="the same")
+    found = tuning.over_adams([equal, catalogue["EM"]], (8, 12), share=1 / 64)
+    assert found["the same"] == [1.0, 1.0]
+    assert min(found["EM"]) > 2
+
+
+def test_what_chooses_methods_does_not_judge_them():
+    judged = [problem.data for problem in mixtures()]
+    for problem, _ in tuning.training():
+        assert not any(torch.equal(problem.data.means, data.means) for data in judged)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.3])

@@ -11,7 +11,7 @@ import sympy
 
 from benchmarks.study.gaussian import law_of
 from tableaux import Output, Tableau, catalogue, order
-from tableaux.families.adams import _adams, _one_before, _two_before
+from tableaux.families.adams import displaced_adams
 from tableaux.memory import MemoryTables
 from tableaux.prover import Prover
 
@@ -43,7 +43,7 @@ COVARIANCE = sympy.Poly(12 * (PLACE**2 - PLACE) ** 2 + 12 * (PLACE**2 - PLACE) +
 
 
 def at_place(place: sympy.Expr) -> Tableau:
-    return _adams("member", place, (_one_before(place), _two_before(place)), METHOD.start)
+    return displaced_adams("member", place)
 
 
 @pytest.mark.parametrize("channels", [1, pytest.param(2, marks=pytest.mark.slow)])
