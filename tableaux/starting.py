@@ -46,11 +46,12 @@ def left_of_verdict(found: Verdict, first: Verdict, name: str) -> Verdict:
         Of the first step's method.
     """
     result = found
-    # Without noise there is no mean square: the two orders are one.
-    half = Fraction(1) if found.noise == "none" else _HALF
+    # The size of a local error is half an order above the strong order, or one where only its mean
+    # keeps that low.
+    square = any(failure.kind == "mean square" for failure in first.failing)
     if found.strong is not None and first.strong is not None:
         own, start = (found.strong, found.strong_capped), (first.strong, first.strong_capped)
-        strong, capped = left_of_order(own, start, half)
+        strong, capped = left_of_order(own, start, _HALF if square else Fraction(1))
         result = replace(result, strong=strong, strong_capped=capped)
     if found.weak is not None and first.weak is not None:
         own, start = (found.weak, found.weak_capped), (first.weak, first.weak_capped)

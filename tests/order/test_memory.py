@@ -182,6 +182,31 @@ def test_the_first_of_two_first_steps_leaves_the_order_of_its_local_error() -> N
     assert "'start'" in report.by_noise["none"].note
 
 
+def test_the_second_first_step_counts_as_the_first_one_does() -> None:
+    method = three_step(*THIRD)
+    assert method.start is not None
+    assert order(replace(method, start=two_step("1", "0", HEUN))).deterministic == 2
+
+
+@pytest.mark.parametrize(
+    ("outputs", "strong", "weak"),
+    [
+        # W alone: the local error is h f.  W + H: it is H, of size h^(1/2), without a mean.
+        ((Output("noise", "I_k", (1,)),), 1, 1),
+        ((Output("noise", "I_k", (HALF,)), Output("noise", "I_k0/h", (1,))), HALF, 1),
+    ],
+)
+def test_a_first_step_leaves_the_size_of_its_error_in_paths_and_its_mean_in_law(
+    outputs: tuple[Output, ...], strong: Fraction, weak: int
+) -> None:
+    stored = catalogue["OneStageStored"]
+    assert stored.start is not None
+    drift = () if len(outputs) == 1 else stored.start.outputs[:1]
+    start = replace(stored.start, outputs=(*drift, *outputs))
+    left = order(replace(stored, start=start, orders={}), noise="martingale").own
+    assert (left.strong, left.weak) == (strong, weak)
+
+
 def test_entries_that_take_the_earlier_ratio_for_the_last_are_found_out() -> None:
     # Right on every geometric grid, whose ratios are all equal, and on no other.
     wrong = three_step(*(weight.replace("r_2", "r") for weight in THIRD))

@@ -51,6 +51,16 @@ def test_the_first_step_has_weak_order_two_and_so_the_local_error_of_an_order_th
     assert failing(method.start, 3)
 
 
+def test_the_entry_is_as_printed() -> None:
+    assert METHOD.blocks[0].nodes == (sympy.Rational(43, 256), sympy.Rational(25, 36))
+    (weights,) = (o.weights for o in METHOD.outputs if o.source == "stage")
+    assert weights == (sympy.Rational(4, 7), sympy.Rational(3, 7))
+    noise = {c.label: c.matrix for c in METHOD.couplings if c.source == "noise"}
+    # W/4 + 9/8 H and 5/6 W, with H = I_k0/h - I_k/2.
+    assert noise["I_k0/h"] == ((sympy.Rational(9, 8),), (0,))
+    assert noise["I_k"] == ((sympy.Rational(-5, 16),), (sympy.Rational(5, 6),))
+
+
 def changed(*parts: int) -> Tableau:
     """The method with 1/7 more of the last entry of one coupling, and less of that of the next."""
     couplings, amount = list(METHOD.couplings), Fraction(1, 7)
