@@ -130,6 +130,23 @@ def test_without_noise_eulers_exponential_method_is_ddim():
     )
 
 
+@pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
+def test_runs_begin_with_the_noise_that_those_with_the_data_as_drift_begin_with(eta):
+    noise, data = (
+        trajectory(
+            MIXTURE.model(VP(), "epsilon"),
+            (6, 1),
+            method=method,
+            drift=drift,
+            eta=eta,
+            nfe=2,
+            seed=5,
+        )
+        for method, drift in (("ExponentialEM", "epsilon"), ("EM", "x0"))
+    )
+    torch.testing.assert_close(noise.x[0], data.x[0], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("method", ["SEEDS2Noise", "SEEDS3Noise"])
 def test_an_item_does_not_depend_on_its_batch_up_to_the_last_time_of_the_process(method):
     # In float32, in which the first lambda may lie before the process's.
