@@ -271,9 +271,10 @@ class _TransformedFlow(PointwiseFlow):
         v = self.operator.forward(x)
         if not self.pairs:
             return v
+        v = v.resolve_conj()  # neither view takes a lazy conjugate
         if not v.requires_grad and v.is_contiguous():
             return v.view(self.dtype)  # one call, but no derivative
-        return torch.view_as_real(v.resolve_conj()).flatten(-2)
+        return torch.view_as_real(v).flatten(-2)
 
     def leave(self, v: Tensor) -> Tensor:
         if self.pairs:

@@ -14,6 +14,7 @@ from torch import Tensor
 from diffusion import VP, GaussianMixture
 from sdeint import SDE, GridPath, NestedPath, ProblemError, SemilinearSDE, solve
 from sdeint.linear import (
+    Dense,
     Diagonal,
     Scalar,
     conditional_functionals,
@@ -208,6 +209,21 @@ def test_the_matrix_law_is_that_of_the_stacked_system(matrix: Tensor) -> None:
     assert float(((covariance - right) / (size[:, None] * size)).abs().max()) < 2e-13
     if matrix is LANGEVIN:
         assert root.shape[-1] == 1  # 1 and e^{-gamma x}, of which W has the first
+
+
+def test_a_grid_draws_as_many_normals_as_its_richest_step_takes() -> None:
+    matrix = torch.randn(5, 5, dtype=F64, generator=torch.Generator().manual_seed(0))
+    flow = Dense(matrix).flow(torch.ones(5, dtype=F64))
+    counts = [flow.normals(sizes, ["phi_0"]) for sizes in ([1e-5], [1.0], [1e-5, 1.0], [1.0, 1e-5])]
+    assert counts[0] < counts[1] == counts[2] == counts[3]
+
+
+def test_a_nested_path_joins_no_other_functionals_over_parts() -> None:
+    grid = torch.linspace(0, 1, 5, dtype=F64)
+    path = NestedPath(GridPath(2, (4,), (3,), dtype=F64), grid)
+    flow = Diagonal(RATES).flow(torch.ones(4, 3, dtype=F64))
+    with pytest.raises(ProblemError, match=r"does not join 'pol_1@1/2' over a part"):
+        steps_of(path, grid, flow, [0.25] * 4, ["P1@1/2"], False)
 
 
 def test_parts_of_a_diagonal_matrix_have_the_law_of_their_modes() -> None:

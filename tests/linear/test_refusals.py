@@ -68,6 +68,17 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         ),
         "does not belong to L",
     ),
+    "an integral that is wrong later": (
+        lambda: Scalar(lambda t: torch.ones_like(t), lambda t: torch.where(t < 0.7, t, 2 * t)).flow(
+            Y, times=(0.0, 1.0)
+        ),
+        r"at t = 0.8713 its derivative is 2\D",
+    ),
+    "no function for an integral": (lambda: Scalar(torch.cos, 1.0), "a function of t, got float"),
+    "an integral that is NaN": (
+        lambda: Scalar(torch.cos, lambda t: t * NAN).flow(Y).phi(0.5, 0.1, 1),
+        "over the step at t = 0.5 is NaN",
+    ),
     "integral's shape": (
         lambda: Diagonal(lambda t: t * torch.ones(3), lambda t: t**2 / 2).flow(Y, times=(0.0, 1.0)),
         "must agree",
@@ -120,6 +131,19 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "part of H": (lambda: gaussian_functionals(-1.0, 1.0, ["H@1/2"]), "whole step"),
     "growing functional": (lambda: gaussian_functionals(800.0, 1.0, ["phi_0"]), "h lambda = 800"),
     "not finite functional": (lambda: gaussian_functionals(NAN, 1.0, ["phi_0"]), "not finite"),
+    "turning functional": (lambda: gaussian_functionals(5e3j, 1.0, ["phi_0"]), "by 5000 radians"),
+    "complex noise of a matrix": (
+        lambda: Dense(1j * torch.eye(3)).flow(1j * Y).noise(0.0, 0.1, ["phi_0"]),
+        "not provided for a complex dense L",
+    ),
+    "learned steps of a matrix's noise": (
+        lambda: (
+            Dense(torch.eye(3))
+            .flow(Y)
+            .noise(0.0, torch.tensor(0.1, dtype=F64, requires_grad=True), ["phi_0"])
+        ),
+        "gradients in a dense L or its steps",
+    ),
     "no step": (lambda: gaussian_functionals(-1.0, INF, ["phi_0"]), "finite number"),
     "given mode": (
         lambda: conditional_functionals(-1.0, 1.0, ["phi_1"], ["phi_0"]),
@@ -135,6 +159,18 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "G": (
         lambda: dense_functionals(torch.eye(2), 1.0, ["phi_0"], noise=torch.eye(3)),
         "does not fit",
+    ),
+    "dense law of no square": (
+        lambda: dense_functionals(torch.ones(2, 3), 1.0, ["phi_0"]),
+        r"\(d, d\), got shape \(2, 3\)",
+    ),
+    "dense law of a complex matrix": (
+        lambda: dense_functionals(1j * torch.eye(2), 1.0, ["phi_0"]),
+        "write L as a real one",
+    ),
+    "given mode of a matrix": (
+        lambda: dense_functionals(torch.eye(2), 1.0, ["phi_1"], given=["phi_0"]),
+        "'phi_0' cannot be given",
     ),
     "growing dense noise": (
         lambda: dense_functionals(800 * torch.eye(2), 1.0, ["phi_0"]),

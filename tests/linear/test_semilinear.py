@@ -170,7 +170,7 @@ def test_functionals_of_a_long_step_are_those_of_its_uneven_parts(
 ) -> None:
     """One after the other, or in pairs of what is drawn four at a time."""
     monkeypatch.setattr(chen, "_AT_ONCE", 1500)
-    sizes = torch.tensor([1.0, 1, 2, 0.5, 1, 1, 1, 3, 0.25, 0.75, 1, 1, 2], dtype=F64) / 8
+    sizes = torch.tensor([1.0, 1, 2, 0.5, 1, 1, 3.001, 3, 0.25, 0.75, 1, 1, 2], dtype=F64) / 8
     times = torch.cat((torch.zeros(1, dtype=F64), sizes.cumsum(0)))
     path = NestedPath(GridPath(4, (20,), (3,), dtype=F64), times)
     times = times if sign > 0 else times.flip(0)
@@ -357,6 +357,33 @@ def test_batches_split_and_single_precision() -> None:
     assert torch.equal(whole[:, 2:], part)
 
 
+def test_on_a_nested_path_single_precision_stays_single() -> None:
+    path = NestedPath(GridPath(1, (2,), (2,)), torch.linspace(0, 1, 5, dtype=F64))
+    sde = SemilinearSDE(torch.tensor([-1.0, -2.0]), zero, lambda t, y: 1.0, noise="additive")
+    end = solve(sde, torch.ones(2, 2), [0.0, 1.0], method="SETDRK2", steps=2, path=path).y
+    assert end.dtype is torch.float32
+
+
+@pytest.mark.parametrize("conjugate", [False, True])
+def test_a_transformed_L_is_its_matrix_on_an_uneven_grid(conjugate: bool) -> None:
+    # Steps of two sizes in turn: what one leaves in the basis is not where the next of its size begins.
+    there, back = torch.fft.rfft, lambda v: torch.fft.irfft(v, n=8)
+    if conjugate:  # also in a basis that is a view
+        there, back = (
+            (lambda x: torch.fft.rfft(x).conj()),
+            (lambda v: torch.fft.irfft(v.conj(), n=8)),
+        )
+    wave = torch.arange(5, dtype=F64)
+    matrix = torch.fft.irfft(torch.fft.rfft(torch.eye(8, dtype=F64)) * -(wave**2), n=8)
+    y0 = torch.randn(2, 8, dtype=F64, generator=torch.Generator().manual_seed(1))
+    grid = [0.0, 0.1, 0.3, 0.4, 0.6, 0.7]
+    ends = [
+        solve(SemilinearSDE(L, lambda t, y: torch.sin(y)), y0, grid, method="ETD2RK").y[-1]
+        for L in (Transformed(there, back, -(wave**2)), matrix)
+    ]
+    torch.testing.assert_close(*ends, rtol=1e-11, atol=1e-12)
+
+
 Y = torch.ones(4, 3, dtype=F64)
 
 
@@ -394,6 +421,15 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
         {},
         "oscillates 7.96e\\+03 times",
     ),
+    "oscillating modes": (
+        Transformed(
+            torch.fft.rfft,
+            lambda v: torch.fft.irfft(v, n=3),
+            torch.tensor([0, 1j], dtype=torch.complex128),
+        ),
+        {},
+        "oscillating modes",
+    ),
     "a part and a path of whole steps": (RATES, {"method": "UBU", "path": "tree"}, "NestedPath"),
     "transformed on a nested path": (
         Transformed(lambda x: x, lambda v: v, RATES),
@@ -412,6 +448,12 @@ def test_refused(name: str) -> None:
     operator, options, message = REFUSED[name]
     with pytest.raises(ProblemError, match=message):
         run(operator, **options)
+
+
+def test_noise_of_more_normals_than_a_path_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow_module.MatrixFlow, "normals", lambda self, sizes, names: 33)
+    with pytest.raises(ProblemError, match="takes 33 normals a step and channel"):
+        run(torch.eye(3, dtype=F64))
 
 
 def test_what_is_refused_with_exact_noise_runs_with_noise_that_is_moved() -> None:
