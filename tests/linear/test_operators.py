@@ -176,6 +176,7 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(1, 50):
         flow.phi(0.0, 0.01 * n, 1)
     assert len(flow._kept) <= 6
+    assert flow._bytes == sum(map(flow_module._size, flow._kept.values()))
     monkeypatch.setattr(flow_module, "_BYTES", 1)
     monkeypatch.setattr(flow_module, "KEPT_TENSORS", 1)
     flow.phi(0.0, 3.0, 1)
@@ -241,6 +242,10 @@ def test_two_solves_two_graphs_and_an_update_in_between() -> None:
         before = flow.phi(0.0, 1.0, 0).value
         rate.mul_(2.0)
     assert not before.requires_grad
+    kept = operator.flow(y)
+    with torch.no_grad():
+        kept.phi(0.0, 1.0, 0)
+    assert kept.phi(0.0, 1.0, 0).value.requires_grad
     after = flow.phi(0.0, 1.0, 0).value
     assert after.requires_grad
     torch.testing.assert_close(after, torch.exp(rate))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from sdeint.linear import (
 )
 from sdeint.linear.matrix_noise import matrix_functionals
 from sdeint.linear.noise import steps_of
+from tableaux import Tableau, catalogue
 from tableaux.words import covariance
 
 F64 = torch.float64
@@ -57,7 +59,7 @@ class Impulses(GridPath):
 
 
 def law(
-    L: Any, force: Tensor, noise: Tensor, method: str, steps: int, t: float = 1.0
+    L: Any, force: Tensor, noise: Tensor, method: str | Tableau, steps: int, t: float = 1.0
 ) -> tuple[Tensor, Tensor]:
     """Mean and covariance at t from the start 1, of ``dX = (L X + force X) dt + noise dW``, exactly."""
     path = Impulses(steps, t / steps, len(noise))
@@ -100,6 +102,17 @@ def test_a_matrix_has_the_exact_joint_noise_of_position_and_velocity(
     found = law(L, torch.zeros(2, 2, dtype=F64), HEAT, name, steps, t=3.0)
     for value, right in zip(found, exact(L, HEAT, 3.0)):
         torch.testing.assert_close(value, right, rtol=1e-13, atol=1e-13)
+
+
+def test_functionals_that_a_matrix_moves_on_are_moved_by_the_matrix() -> None:
+    euler = catalogue["ExponentialEM"]
+    outputs = [
+        replace(o, weights=("phi_0(z)",)) if o.source == "diffusion" else o for o in euler.outputs
+    ]
+    moved = replace(euler, name="moved", outputs=outputs, orders={})
+    _, found = law(LANGEVIN, torch.zeros(2, 2, dtype=F64), HEAT, moved, 1, t=0.7)
+    growth = torch.linalg.matrix_exp(0.7 * LANGEVIN)
+    torch.testing.assert_close(found, growth @ exact(LANGEVIN, HEAT, 0.7)[1] @ growth.mT)
 
 
 class Outcomes(GridPath):
