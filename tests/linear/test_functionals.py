@@ -219,6 +219,7 @@ def test_shapes_precision_and_many_modes() -> None:
     exact = gaussian_functionals(rates[:3, :5].double(), 0.01, ["W", "phi_0"])
     torch.testing.assert_close(factor[:3, :5], exact.float(), rtol=1e-6, atol=1e-9)
     assert gaussian_functionals(-1, 0.1, ["W"]).shape == (1, 1)
+    assert [m.dtype for m in joining(rates, 0.1, 0.2, ["W", "phi_0"])] == [torch.float32] * 2
     stationary = gaussian_functionals(rates.double(), 1e3, ["phi_0"]).squeeze() ** 2
     keep = rates < 0
     torch.testing.assert_close(stationary[keep], -0.5 / rates.double()[keep], rtol=3e-15, atol=0)

@@ -26,7 +26,7 @@ from tableaux import (
     stiff_order,
     trees,
 )
-from tableaux.phi import coefficient, phi
+from tableaux.phi import coefficient, combination, phi
 from tableaux.rooted_trees import LINEAR, TIME, Tree
 from tableaux.weights import entry_weights
 
@@ -101,6 +101,44 @@ def test_expansions(k: int, c: Fraction, n: int) -> None:
         assert found == (sympy.Rational(1, sympy.factorial(k)) if n == 0 else 0)
     else:
         assert found == share**n / sympy.factorial(n + k)
+
+
+def _parts(tableau: Tableau) -> list[tuple[Coupling | Output, int, Any, list[Any]]]:
+    """Couplings and outputs row by row: part, row, the node that it leads to, its entries."""
+    found: list[tuple[Coupling | Output, int, Any, list[Any]]] = []
+    for c in tableau.couplings:
+        nodes = tableau.block(c.target).nodes
+        found += [(c, i, node, list(row)) for i, (node, row) in enumerate(zip(nodes, c.matrix))]
+    return found + [(o, 0, sympy.Integer(1), list(o.weights)) for o in tableau.outputs]
+
+
+@pytest.mark.parametrize("name", [n for n in EXPONENTIAL if "Lawson" not in n and n != "UBU"])
+def test_stages_and_value_are_exact_for_a_constant_force(name: str) -> None:
+    tableau = catalogue[name]
+    sums: dict[tuple[str, int, Any], Any] = {}
+    for part, i, node, row in _parts(tableau):
+        if tableau.block(part.source).colour == "drift":
+            key = (part.target if isinstance(part, Coupling) else "", i, node)
+            sums[key] = sums.get(key, 0) + sum(row)
+    assert sums
+    for (_, _, node), total in sums.items():
+        assert sympy.expand(total - node * phi(1, node)) == 0
+
+
+@pytest.mark.parametrize("name", EXPONENTIAL)
+def test_nothing_is_moved_backwards_and_noise_of_the_whole_step_from_its_begin(name: str) -> None:
+    tableau = catalogue[name]
+    for part, _, node, row in _parts(tableau):
+        terms = {term for entry in row if entry for term in combination(entry)}
+        # Backwards, the modes that decay fastest would grow most.
+        assert all(term is None or term[1] >= 0 for term in terms)
+        drift = tableau.block(part.source).colour == "drift"
+        if drift or "phi" in part.label or "Lawson" in name or name == "UBU":
+            continue
+        # But for the one whose noise enters in the middle.
+        start = sympy.Rational(name == "ETDW2F1" and isinstance(part, Output), 2)
+        allowed = {(0, node - start)} if node != start else {None}
+        assert terms <= allowed, (part.source, part.label)
 
 
 def test_stiff_orders_are_those_of_the_literature() -> None:
