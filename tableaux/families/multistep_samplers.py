@@ -362,20 +362,41 @@ def unipc_3(name: str, variant: int = 2) -> Tableau:
 _SA = "Xue, Yi, Luo, Zhang, Sun, Li and Ma, arXiv:2309.05019"
 
 
+def _stochastic_adams(
+    name: str, predictor: int, corrector: int, orders: Orders, advice: str
+) -> Tableau:
+    """Adams' methods of so many steps predict and correct, with the same noise (tau = eta)."""
+
+    def weights(steps: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return adams(min(steps, predictor)), adams(min(steps, corrector), implicit=True)
+
+    start = _corrected_euler(adams(1, implicit=True)[0])
+    for steps in range(2, predictor + 1):
+        start = _predicted(f"step {steps}", *weights(steps), start, starting=True)
+    return _predicted(name, *weights(predictor), start, orders, _SA, advice)
+
+
 @method("SASolver")
 def sa_solver(name: str) -> Tableau:
     """Stochastic Adams: two-step predictor, one-step corrector with the same noise (tau = eta).
 
     One evaluation a step; a step with Euler's predictor starts it.
     """
-    corrector = adams(1, implicit=True)
-    first = _corrected_euler(corrector[0])
-    return _predicted(
+    advice = "One evaluation a step, the noise inside the evaluation."
+    return _stochastic_adams(name, 2, 1, _SECOND, advice)
+
+
+@method("SASolver3")
+def sa_solver_3(name: str) -> Tableau:
+    """Stochastic Adams: three-step predictor, three-step corrector (orders 3 and 4 in its code).
+
+    One evaluation a step; fewer steps start it.  With noise weak order 2 is all there is.  Without, the
+    first step has a local error of order 3, which stays, although later ones have order 4.
+    """
+    return _stochastic_adams(
         name,
-        adams(2),
-        corrector,
-        _predicted("second step", adams(2), corrector, first, starting=True),
-        _SECOND,
-        _SA,
-        "One evaluation a step, the noise inside the evaluation.",
+        3,
+        3,
+        {**_SECOND, "none": (3, 3)},
+        "One evaluation a step; as SASolver with more memory, and with noise no better in order.",
     )

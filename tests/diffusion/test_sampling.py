@@ -75,6 +75,7 @@ OBSERVED = {
     "SEEDS3": 2,
     "UniPC2": 2,
     "SASolver": 2,
+    "SASolver3": 2,
     "ERSDE2": 2,
     "ERSDE3": 2,
     "AB2": 2,
@@ -90,7 +91,7 @@ OBSERVED = {
 
 
 #: Where terms of the next order still matter at these steps: at variance 2 their sign is the other.
-SETTLING = ("AB3", "DPMSolver3M", "SASolver", "UniPC2")
+SETTLING = ("AB3", "DPMSolver3M", "SASolver", "SASolver3", "UniPC2")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,13 @@ import pytest
 
 from tableaux import NOISE_CLASSES, catalogue, order
 
+#: Those whose proof takes ten seconds and more.
+LONG = ("SASolver3",)
 
-@pytest.mark.parametrize("name", sorted(catalogue))
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in sorted(catalogue)]
+)
 def test_every_claimed_order_is_proved_and_no_higher_one_is(name: str) -> None:
     tableau = catalogue[name]
     classes = [noise for noise in NOISE_CLASSES if tableau.accepts(noise)]
