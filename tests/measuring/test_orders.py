@@ -271,7 +271,10 @@ def test_the_claimed_weak_order_is_observed_on_common_paths(
 
 
 #: Shown by steps smaller than those of the others.
-LATE = {"SKenCarp": (1024, 2048, 4096, 8192, 16384)}
+LATE = {
+    "SKenCarp": (1024, 2048, 4096, 8192, 16384),
+    "SASolver3": (512, 1024, 2048, 4096, 8192),
+}
 
 
 def martingale_claims() -> Iterator[object]:
