@@ -21,8 +21,8 @@ from benchmarks.study.parts import SHOWN, Sizes, parts
 from benchmarks.study.report import report
 from benchmarks.study.running import run_all
 
-SMALL = Sizes((8, 16, 32), ((1, 4096), (64, 1024)), 64, 1024, 256)
-QUICK = Sizes((8,), ((64, 64),), 32, 64, 24, 1)
+SMALL = Sizes((8, 16, 32), ((1, 4096), (64, 1024)), 64, 1024)
+QUICK = Sizes((8,), ((64, 64),), 32, 64, 24, 1, 0.5)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -69,12 +69,23 @@ class Contender:
 #: (method, fitted to the data's variance) of our samplers.
 OURS = (
     ("NoiseAdams", True),
+    ("NoiseRK3", True),
     ("OneStageStored", True),
     ("OneStage", True),
     ("TwoStep", False),
 )
-#: The one of them that we recommend.
+#: The one of them that we recommend, if it is to be one.
 SINGLE = ("NoiseAdams", True)
+
+
+def by_budget(nfe: int) -> tuple[str, bool]:
+    """The one that we recommend for a number of evaluations.
+
+    The bound is from mixtures that are not in the study.
+    """
+    return SINGLE if nfe < 24 else ("NoiseRK3", True)
+
+
 PUBLISHED = (
     "EM",
     "DPMSolver2M",
@@ -99,12 +110,7 @@ FLOW = ("DPMSolver2M", "UniPC2", "HeunEDM")
 
 def contenders(grid: str = "uniform_lambda") -> list[Contender]:
     """Ours, the published ones, and those of diffusers if it is installed."""
-    found = [
-        of_catalogue(
-            f"**{name}**" + (", fitted" if fitted else ""), "ours", name, fitted, 1.0, grid
-        )
-        for name, fitted in OURS
-    ]
+    found = [of_catalogue(named(*o), "ours", *o, 1.0, grid) for o in OURS]
     found += [of_catalogue(name, "published", name, False, 1.0, grid) for name in PUBLISHED]
     found += [of_catalogue(f"{name}, flow", "flow", name, False, 0.0, grid) for name in FLOW]
     if grid == "uniform_lambda":
@@ -113,6 +119,11 @@ def contenders(grid: str = "uniform_lambda") -> list[Contender]:
             for name, flow, draw in schedulers.available()
         ]
     return found
+
+
+def named(method: str, fitted: bool) -> str:
+    """A sampler of ours in the tables."""
+    return f"**{method}**" + (", fitted" if fitted else "")
 
 
 def limit(equation: Equation) -> Contender:

@@ -21,14 +21,12 @@ from torch import Tensor
 
 from diffusion.metrics import random_axes
 
-__all__ = ["Estimate", "Limit", "ahead"]
+__all__ = ["Estimate", "Limit"]
 
 _DIRECTIONS = 32
 _QUANTILES = 256
 # Levels beyond the quantiles, for samplers that leave the data: over as many standard deviations.
 _FAR = torch.linspace(-12, 12, 97, dtype=torch.float64)
-#: Standard errors by which one sampler has to be ahead of another.
-SURE = 3.0
 
 
 @dataclass(frozen=True)
@@ -54,13 +52,13 @@ class Estimate:
         """Standard error of the square, by the jackknife."""
         return _jackknife(self.without)
 
-
-def ahead(one: Estimate, other: Estimate) -> bool:
-    """Whether one is nearer by more than the noise of both, which the groups share."""
-    if math.isinf(other.squared):
-        return math.isfinite(one.squared)
-    noise = _jackknife([a - b for a, b in zip(one.without, other.without)])
-    return one.squared < other.squared - SURE * noise
+    def lead(self, other: Estimate) -> float:
+        """By how many standard errors of the difference this one is the nearer; of the same groups."""
+        gap = other.squared - self.squared if self.squared != other.squared else 0.0
+        if gap == 0 or math.isinf(gap):
+            return gap
+        noise = _jackknife([a - b for a, b in zip(self.without, other.without, strict=True)])
+        return gap / noise if noise else math.copysign(math.inf, gap)
 
 
 def _jackknife(without: list[float] | tuple[float, ...]) -> float:
@@ -136,15 +134,16 @@ class Levels:
         along = samples.double().flatten(1) @ self.axes
         ordered = along.reshape(groups, -1, along.shape[1]).mT.contiguous().sort(-1).values
         below = torch.searchsorted(ordered, self.at.expand(groups, -1, -1).contiguous(), right=True)
-        return below.double() / ordered.shape[-1]
+        # In float32, which is exact for groups of 2^k samples, since there can be many.
+        return below.float() / ordered.shape[-1]
 
     def estimate(self, gaps: Tensor) -> Estimate:
         """The distance, from the gaps (groups, directions, levels) of any number of groups."""
         m = len(gaps)
         if not bool(torch.isfinite(gaps).all()):
             return Estimate(math.inf, (math.inf,) * m)
-        weights = 2 * self.widths / len(self.widths)
-        products = torch.einsum("adk,bdk,dk->ab", gaps, gaps, weights)
+        weighted = (gaps * (2 * self.widths / len(self.widths)).sqrt()).flatten(1)
+        products = weighted @ weighted.mT
         own, row = products.diagonal(), products.sum(1)
         pairs = products.sum() - own.sum()
         without = (pairs - 2 * (row - own)) / ((m - 1) * (m - 2))

@@ -14,9 +14,17 @@ from typing import Any
 from torch import Tensor
 
 from benchmarks.study import digits, gaussian, pictures, separation
-from benchmarks.study.comparison import Comparison, compare
-from benchmarks.study.contenders import OURS, PUBLISHED, SINGLE, Contender, contenders
-from benchmarks.study.limit import Estimate, ahead
+from benchmarks.study.comparison import Comparison, Measures, compare
+from benchmarks.study.contenders import (
+    OURS,
+    PUBLISHED,
+    SINGLE,
+    Contender,
+    by_budget,
+    contenders,
+    named,
+)
+from benchmarks.study.limit import Estimate
 from benchmarks.study.measures import Judge
 from benchmarks.study.problems import Problem, Target, mixtures, with_error
 from benchmarks.study.tables import errors, number, table
@@ -25,7 +33,7 @@ from tableaux import catalogue
 __all__ = ["Cell", "Found", "Part", "Sizes", "parts"]
 
 #: Methods in the plots.
-SHOWN = ("NoiseAdams", "EM", "DPMSolver2M", "DPMSolver3M", "SASolver", "RES2S", "SRA1")
+SHOWN = ("NoiseAdams", "NoiseRK3", "EM", "DPMSolver2M", "DPMSolver3M", "SASolver", "RES2S", "SRA1")
 
 # Of a mixture, by its dimension.
 _MINUTES = {1: 0.8, 2: 2.0, 16: 2.0, 64: 7.0}
@@ -40,21 +48,24 @@ class Sizes:
     budgets, digit_budgets : tuple of int
         Evaluations.
     items : tuple of (int, int)
-        Up to how many coordinates, how many samples.
+        Up to how many coordinates, how many samples before the race.
     digits, separated : int
         Samples of digits, and where the parts of the error are separated.
     fine : int
         Evaluations of the limit.
     problems : int or None
         How many of the mixtures.
+    allowance : float
+        What races may cost, as a multiple of what comes before them.
     """
 
     budgets: tuple[int, ...] = (8, 12, 16, 24, 32, 64, 128)
-    items: tuple[tuple[int, int], ...] = ((1, 32768), (2, 32768), (16, 8192), (64, 8192))
+    items: tuple[tuple[int, int], ...] = ((2, 16384), (64, 4096))
     digits: int = 512
     separated: int = 4096
-    fine: int = 512
+    fine: int = 256
     problems: int | None = None
+    allowance: float = 1.5
 
     def of(self, d: int) -> int:
         """Samples in d dimensions."""
@@ -74,20 +85,19 @@ class Cell:
     ----------
     problem, grid : str
     evaluations : int
-    single, best : str
-        "won", "level" or "lost": the one sampler that we recommend, and the best of ours.
-    ours, rival : str
-        The best of each.
+    single, by_budget : str
+        "won", "level" or "lost": the one sampler that we recommend, and the one for this budget.
+    rival : str
+        The best of the others.
     errors : (float, float, float)
-        Of the recommended one, of the best of ours, of the best of the others.
+        Of the three.
     """
 
     problem: str
     grid: str
     evaluations: int
     single: str
-    best: str
-    ours: str
+    by_budget: str
     rival: str
     errors: tuple[float, float, float]
 
@@ -157,18 +167,38 @@ def _mixture(problem: Problem, grid: str, sizes: Sizes) -> Found:
     exact = problem.name in (p.name for p in mixtures()) and grid == "uniform_lambda"
     judge = Judge(problem.data) if exact else None
     measures = (lambda x, limit: judge.measures(x)) if judge else None
-    budgets = sizes.budgets
-    found = compare(problem, samplers, budgets, items, sizes.fine, measures, sizes.middle)
-    lines = [
-        f"{problem.what[0].upper()}{problem.what[1:]}; {items} samples.",
-        "",
-        *_errors(found, samplers, budgets),
-    ]
+    found = _compared(problem, samplers, items, sizes, measures)
+    lines = [_caption(problem, items, found), "", *_errors(found, samplers, sizes.budgets)]
     if judge:
         true = {"true samples": judge.measures(problem.data.sample(items, seed=10_003))}
         lines += [f"Against the data, at {sizes.middle} evaluations:", ""]
         lines += [*_measures({**found.others, **true}), ""]
-    return Found(lines, _cells(problem, grid, samplers, found, budgets), _curves(found))
+    return Found(lines, _cells(problem, grid, found), _curves(found))
+
+
+def _compared(
+    target: Target, samplers: list[Contender], items: int, sizes: Sizes, measures: Measures | None
+) -> Comparison:
+    def leaders(nfe: int) -> list[str]:
+        return list(dict.fromkeys((named(*SINGLE), named(*by_budget(nfe)))))
+
+    return compare(
+        target,
+        samplers,
+        sizes.budgets,
+        items,
+        sizes.fine,
+        leaders,
+        sizes.allowance,
+        measures,
+        sizes.middle,
+    )
+
+
+def _caption(target: Target, items: int, found: Comparison) -> str:
+    longer = [f"{n} at {nfe} evaluations" for nfe, n in found.samples.items() if n > items]
+    race = f", in the race up to {', '.join(longer)}" if longer else ""
+    return f"{target.what[0].upper()}{target.what[1:]}; {items} samples{race}."
 
 
 def _errors(found: Comparison, samplers: list[Contender], budgets: tuple[int, ...]) -> list[str]:
@@ -191,46 +221,15 @@ def _curves(found: Comparison) -> dict[str, dict[int, float]]:
     return {n: {b: e.distance for b, e in row.items()} for n, row in found.errors.items()}
 
 
-def _cells(
-    target: Target,
-    grid: str,
-    samplers: list[Contender],
-    found: Comparison,
-    budgets: tuple[int, ...],
-) -> list[Cell]:
+def _cells(target: Target, grid: str, found: Comparison) -> list[Cell]:
     cells = []
-    for nfe in budgets:
-        ours, rivals = (
-            {
-                c.name: found.errors[c.name][nfe]
-                for c in samplers
-                if c.stochastic and (c.kind == "ours") is mine and nfe in found.errors[c.name]
-            }
-            for mine in (True, False)
-        )
-        single = found.errors[next(c.name for c in samplers if (c.method, c.fitted) == SINGLE)][nfe]
-        best = min(ours, key=lambda name: ours[name].squared)
-        rival = min(rivals, key=lambda name: rivals[name].squared)
-        cells.append(
-            Cell(
-                target.name,
-                grid,
-                nfe,
-                _standing(single, rivals),
-                _standing(ours[best], rivals),
-                best,
-                rival,
-                (single.distance, ours[best].distance, rivals[rival].distance),
-            )
-        )
+    for nfe, race in found.races.items():
+        single, ours = named(*SINGLE), named(*by_budget(nfe))
+        rival = min(race.rivals, key=lambda name: found.errors[name][nfe].squared)
+        one, other, best = (found.errors[name][nfe].distance for name in (single, ours, rival))
+        standings = race.standing(single), race.standing(ours)
+        cells.append(Cell(target.name, grid, nfe, *standings, rival, (one, other, best)))
     return cells
-
-
-def _standing(one: Estimate, rivals: dict[str, Estimate]) -> str:
-    """Won: ahead of every rival by more than the noise; lost: behind one of them."""
-    if all(ahead(one, rival) for rival in rivals.values()):
-        return "won"
-    return "lost" if any(ahead(rival, one) for rival in rivals.values()) else "level"
 
 
 def _digits(sizes: Sizes) -> Found:
@@ -241,24 +240,23 @@ def _digits(sizes: Sizes) -> Found:
         limits.append(limit)
         return digits.measures(x, limit)
 
-    budgets = sizes.budgets
-    found = compare(target, samplers, budgets, sizes.digits, sizes.fine, measures, sizes.middle)
+    found = _compared(target, samplers, sizes.digits, sizes, measures)
     others = {**found.others, "held-out digits": digits.held_out(limits[0])}
     lines = [
-        f"{target.what[0].upper()}{target.what[1:]}; {sizes.digits} samples.",
+        _caption(target, sizes.digits, found),
         "",
-        *_errors(found, samplers, budgets),
+        *_errors(found, samplers, sizes.budgets),
         f"At {sizes.middle} evaluations; *sure* is the share that the classifier gives more "
         "than 0.9 to one digit, *nearest* the distance to the nearest training image:",
         "",
         *_measures(others),
         "",
     ]
-    return Found(lines, _cells(target, "uniform_lambda", samplers, found, budgets), _curves(found))
+    return Found(lines, _cells(target, "uniform_lambda", found), _curves(found))
 
 
 def _gaussian(sizes: Sizes) -> Found:
-    names = [(f"**{m}**" + (", fitted" if f else ""), m, f) for m, f in OURS]
+    names = [(named(m, f), m, f) for m, f in OURS]
     # A random node makes the law a mixture of Gaussian ones.
     names += [(m, m, False) for m in PUBLISHED if not catalogue[m].random_nodes]
     w2, kl = {}, {}

@@ -55,7 +55,8 @@ def _epsilon(request: Request, x: Tensor, level: float) -> Tensor:
 
 
 def _noise(request: Request) -> tuple[torch.Generator, Tensor]:
-    generator = torch.Generator().manual_seed(request.seed)
+    # Not the seed of the path, whose first step would then be the start again.
+    generator = torch.Generator().manual_seed(request.seed + 1_000_000)
     return generator, torch.randn(request.shape, generator=generator)
 
 

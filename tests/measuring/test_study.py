@@ -11,11 +11,14 @@ import torch
 
 from benchmarks.study import schedulers, tuning
 from benchmarks.study.common_path import CommonPath
+from benchmarks.study.comparison import Comparison, compare
+from benchmarks.study.contenders import Contender, limit
 from benchmarks.study.gaussian import law_of
-from benchmarks.study.limit import Estimate, Limit, ahead
+from benchmarks.study.limit import Estimate, Limit
 from benchmarks.study.measures import Judge, quantiles
-from benchmarks.study.parts import Found, _standing
+from benchmarks.study.parts import Found
 from benchmarks.study.problems import mixtures
+from benchmarks.study.race import LOOKS, Race
 from benchmarks.study.rates import slope
 from benchmarks.study.tables import errors
 from diffusion import VP, GaussianMixture, sample
@@ -96,19 +99,110 @@ def test_the_jackknife_leaves_out_a_group():
         assert found.without[group] == pytest.approx(limit.levels.estimate(rest).squared)
 
 
-def test_only_more_than_the_noise_of_the_difference_is_ahead():
+def test_leads_are_in_standard_errors_of_the_difference():
     one = Estimate(1.0, (0.9, 1.1, 1.0, 1.0))
-    assert ahead(one, Estimate(1.1, (1.0, 1.2, 1.1, 1.1)))  # the noise is common
-    assert not ahead(one, Estimate(1.1, (1.2, 1.0, 1.1, 1.1)))
-    assert ahead(one, Estimate(math.inf, (math.inf,) * 4))
-    assert not ahead(Estimate(math.inf, (math.inf,) * 4), one)
+    assert one.lead(Estimate(1.1, (1.0, 1.2, 1.1, 1.1))) > 1e6  # the noise is common
+    # Differences of 0.3, -0.1, 0.1, 0.1 have the variance 3/4 of 0.08.
+    assert one.lead(Estimate(1.1, (1.2, 1.0, 1.1, 1.1))) == pytest.approx(0.1 / 0.06**0.5)
+    assert Estimate(1.1, (1.2, 1.0, 1.1, 1.1)).lead(one) == pytest.approx(-0.1 / 0.06**0.5)
+    assert one.lead(one) == 0
+    nowhere = Estimate(math.inf, (math.inf,) * 4)
+    assert one.lead(nowhere) == math.inf == -nowhere.lead(one)
+    assert Estimate(-1.0, one.without).lead(nowhere) == math.inf
+    assert nowhere.lead(nowhere) == 0
 
 
-def test_a_cell_is_lost_to_any_one_that_is_ahead():
-    one, near, far = (Estimate(v, (v,) * 4) for v in (2.0, 1.0, 3.0))
-    assert _standing(one, {"a": far}) == "won"
-    assert _standing(one, {"a": far, "b": near}) == "lost"
-    assert _standing(one, {"a": far, "b": Estimate(2.5, (1.0, 2.0, 3.0, 4.0))}) == "level"
+def leading(lead: float) -> dict[str, Estimate]:
+    """Of "us" and of "them", so that we are ahead by as many standard errors."""
+    return {"us": Estimate(0.0, (0.0, 0.0)), "them": Estimate(lead, (lead - 1, lead + 1))}
+
+
+def run_races(drift: float, races: int) -> list[str]:
+    """How races end in which the lead at the first look has the mean `drift` and the variance 1."""
+    generator = torch.Generator().manual_seed(6)
+    normals = torch.randn(races, LOOKS, generator=generator, dtype=torch.float64)
+    samples = 2 ** torch.arange(LOOKS)
+    parts = samples.diff(prepend=torch.zeros(1, dtype=torch.long)).double()
+    sums = (drift * parts + normals * parts.sqrt()).cumsum(1)
+    ended = []
+    for leads in (sums / samples.sqrt()).tolist():
+        race = Race(["us"], ["them"])
+        race.look(race.pairs, leading(leads[0]))
+        for look, lead in enumerate(leads[1:], 1):
+            race.look(race.contested(LOOKS - look), leading(lead))
+        ended.append(race.standing("us"))
+    return ended
+
+
+def test_equal_samplers_are_told_apart_as_rarely_as_by_three_standard_errors_once():
+    races = 20_000
+    ended = run_races(0.0, races)
+    # At most 0.0012 to either side, whatever is given up on the way; 5 standard deviations more.
+    for decided in ("won", "lost"):
+        assert ended.count(decided) < 0.0012 * races + 5 * (0.0012 * races) ** 0.5
+    assert ended.count("won") > 0
+
+
+def test_a_race_finds_what_its_first_look_does_not_see():
+    ended = run_races(1.5, 500)
+    # The last look would see it in 99 % of all races, were none given up; the first sees it in 2 %.
+    assert ended.count("won") > 0.95 * 500
+    assert ended.count("lost") == 0
+
+
+def test_a_race_is_lost_to_any_one_that_is_ahead_and_won_against_all_only():
+    race = Race(["us"], ["near", "far"])
+    for near, standing, open_ in ((-9.0, "lost", []), (0.0, "level", ["near"]), (9.0, "won", [])):
+        race.look([("us", "far")], {"us": leading(0)["us"], "far": leading(9.0)["them"]})
+        race.look([("us", "near")], {"us": leading(0)["us"], "near": leading(near)["them"]})
+        assert race.standing("us") == standing
+        assert [rival for _, rival in race.contested(4)] == open_
+
+
+def test_a_race_that_more_samples_will_hardly_win_is_given_up():
+    race = Race(["us"], ["them"])
+    race.look(race.pairs, leading(0.0))
+    # Four looks multiply a lead by 4: 3.5/4 - 1.5 is negative, 3.5/sqrt 2 - 1.5 is not.
+    assert race.contested(4) == race.pairs
+    assert race.contested(1) == []
+
+
+def race_of_shifts(allowance: float) -> tuple[dict[str, list[int]], Comparison]:
+    """Of samplers that are beside their limit by a shift: the seeds of each, and what was found."""
+    problem, fine, seeds = mixtures()[0], 16, {}
+
+    def beside(name: str, kind: str, shift: float) -> Contender:
+        def draw(request):
+            seeds.setdefault(name, []).append(request.seed)
+            return limit("plain").draw(replace(request, nfe=fine)) + shift
+
+        return Contender(name, kind, draw)
+
+    samplers = [
+        beside("us", "ours", 0.1),
+        beside("equal", "published", 0.1),
+        beside("far", "published", 0.5),
+    ]
+    found = compare(problem, samplers, (8,), 64, fine, lambda nfe: ["us"], allowance)
+    return seeds, found
+
+
+def test_a_race_draws_new_samples_of_those_only_that_it_has_to_tell_apart():
+    seeds, found = race_of_shifts(100.0)
+    # An equal one is given up after two rounds: 1, 1 and 2 chunks.
+    assert seeds == {"us": [3, 4, 5, 6], "equal": [3, 4, 5, 6], "far": [3]}
+    groups = {name: len(row[8].without) for name, row in found.errors.items()}
+    assert groups == {"us": 128, "equal": 128, "far": 32}
+    assert found.samples == {8: 256}
+    assert found.races[8].standing("us") == "level"
+    assert found.races[8].leads["us", "far"] > 3.5
+
+
+def test_a_race_costs_no_more_than_its_allowance():
+    # At first three samplers of 8 evaluations and a limit of 16; a round of one chunk has two.
+    assert race_of_shifts(31.9 / 40)[0]["us"] == [3]
+    assert race_of_shifts(32.1 / 40)[0]["us"] == [3, 4]
+    assert race_of_shifts(95.9 / 40)[0]["us"] == [3, 4]
 
 
 def test_a_shift_has_its_sliced_distance():
