@@ -76,16 +76,8 @@ OURS = (
 )
 #: The one of them that we recommend, if it is to be one.
 SINGLE = ("NoiseAdams", True)
-
-
-def by_budget(nfe: int) -> tuple[str, bool]:
-    """The one that we recommend for a number of evaluations.
-
-    The bound is from mixtures that are not in the study.
-    """
-    return SINGLE if nfe < 24 else ("NoiseRK3", True)
-
-
+#: The one from so many evaluations on, on mixtures that are not in the study.
+SECOND, FROM = ("NoiseRK3", True), 24
 PUBLISHED = (
     "EM",
     "DPMSolver2M",
@@ -119,6 +111,11 @@ def contenders(grid: str = "uniform_lambda") -> list[Contender]:
             for name, flow, draw in schedulers.available()
         ]
     return found
+
+
+def by_budget(nfe: int) -> tuple[str, bool]:
+    """The one of ours that we recommend for a number of evaluations."""
+    return SINGLE if nfe < FROM else SECOND
 
 
 def named(method: str, fitted: bool) -> str:

@@ -22,10 +22,12 @@ class Race:
     """Some samplers of ours against their rivals, at one budget.
 
     A pair is decided at the first look at which one of it is ahead of the other by `SURE` standard errors of
-    the difference, and is not looked at again.  Of two equal samplers a given one is found ahead with
-    probability 0.00023 at a look, and with at most `LOOKS` times as much, 0.0012, at any, however looks
-    depend on one another; a single test by 3 standard errors has 0.00135.  A pair that gets no more samples
-    is looked at less often, so that no rule of who gets them can raise this.
+    the difference, and is not looked at again.  How often is a given one of two equal samplers found
+    ahead?  A lead has the law of Student (a narrower one where both are at their limit), with 31, 63, ...,
+    511 degrees of freedom at the looks: at each with probability 0.0007, 0.0004, 0.0003, 0.0003, 0.0003, at
+    any with at most their sum, 0.0020, however looks depend on one another.  One test by 3 standard errors,
+    at the first look alone, has 0.0026.  A pair that is given up is looked at less often, so that no rule
+    of who gets more samples can raise this.
 
     Attributes
     ----------

@@ -137,7 +137,7 @@ def run_races(drift: float, races: int) -> list[str]:
 def test_equal_samplers_are_told_apart_as_rarely_as_by_three_standard_errors_once():
     races = 20_000
     ended = run_races(0.0, races)
-    # At most 0.0012 to either side, whatever is given up on the way; 5 standard deviations more.
+    # Gaussian leads: at most 5 x 0.00023 to either side, whatever is given up; 5 deviations more.
     for decided in ("won", "lost"):
         assert ended.count(decided) < 0.0012 * races + 5 * (0.0012 * races) ** 0.5
     assert ended.count("won") > 0
