@@ -38,10 +38,13 @@ class Estimate:
     squared : float
         Without bias, so that it can be negative; infinite for samples that are not finite.
     without : tuple of float
+    floor : float
+        What the standard error would be at the limit, from products of two groups about their mean.
     """
 
     squared: float
     without: tuple[float, ...]
+    floor: float = 0.0
 
     @property
     def distance(self) -> float:
@@ -53,12 +56,28 @@ class Estimate:
         return _jackknife(self.without)
 
     def lead(self, other: Estimate) -> float:
-        """By how many standard errors of the difference this one is the nearer; of the same groups."""
+        """By how many standard errors of the difference this one is the nearer; of the same groups.
+
+        Where the square of a noisy sampler comes out near zero by chance, the jackknife sees nearly no
+        noise, and the sampler would seem to be ahead of a quiet one at the same distance.  So each one's
+        standard error is also taken at the distance of the quieter one, and that of the difference is
+        no less than the difference of the two.
+        """
         gap = other.squared - self.squared if self.squared != other.squared else 0.0
         if gap == 0 or math.isinf(gap):
             return gap
         noise = _jackknife([a - b for a, b in zip(self.without, other.without, strict=True)])
+        quiet = max(0.0, min(self, other, key=lambda one: one.floor).squared)
+        noise = max(noise, abs(self._error_at(quiet) - other._error_at(quiet)))
         return gap / noise if noise else math.copysign(math.inf, gap)
+
+    def _error_at(self, squared: float) -> float:
+        """A bound of the standard error at another squared distance.
+
+        Of m groups of covariance S, the mean u, the variance is 2 tr(S S)/m^2 + 4 u S u/m, and the greatest
+        eigenvalue of S is at most the root of tr(S S).
+        """
+        return math.sqrt(self.floor * (self.floor + math.sqrt(8) * squared))
 
 
 def _jackknife(without: list[float] | tuple[float, ...]) -> float:
@@ -147,4 +166,8 @@ class Levels:
         own, row = products.diagonal(), products.sum(1)
         pairs = products.sum() - own.sum()
         without = (pairs - 2 * (row - own)) / ((m - 1) * (m - 2))
-        return Estimate(float(pairs / (m * (m - 1))), tuple(without.tolist()))
+        means = row / m
+        centred = products - means - means[:, None] + means.mean()
+        apart = centred.square().sum() - centred.diagonal().square().sum()
+        floor = math.sqrt(2 * max(float(apart), 0.0)) / (m * (m - 1))
+        return Estimate(float(pairs / (m * (m - 1))), tuple(without.tolist()), floor)

@@ -36,7 +36,7 @@ __all__ = ["Cell", "Found", "Part", "Sizes", "parts"]
 SHOWN = ("NoiseAdams", "NoiseRK3", "EM", "DPMSolver2M", "DPMSolver3M", "SASolver", "RES2S", "SRA1")
 
 # Of a mixture, by its dimension.
-_MINUTES = {1: 0.8, 2: 2.0, 16: 2.0, 64: 7.0}
+_MINUTES = {1: 1.2, 2: 2.5, 16: 2.5, 64: 7.0}
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def parts(sizes: Sizes, out: Path) -> list[Part]:
         *(mixture("Mixtures", p) for p in problems),
         *(mixture("Wrong scores", with_error(p, 0.1)) for p in apart),
         *(mixture("The grid of Karras", p, "karras") for p in other_grid),
-        Part("Digits", "digits", partial(_digits, sizes), 4),
+        Part("Digits", "digits", partial(_digits, sizes), 8),
         Part("Gaussian data, exactly", "gaussian", partial(_gaussian, sizes)),
         Part("The parts of the error", "separation", partial(_separation, apart, sizes)),
         Part("The rates of the seed papers", "rates", partial(_rates, sizes, out)),

@@ -14,7 +14,7 @@ from benchmarks.study.common_path import CommonPath
 from benchmarks.study.comparison import Comparison, compare
 from benchmarks.study.contenders import Contender, limit
 from benchmarks.study.gaussian import law_of
-from benchmarks.study.limit import Estimate, Limit
+from benchmarks.study.limit import Estimate, Levels, Limit
 from benchmarks.study.measures import Judge, quantiles
 from benchmarks.study.parts import Found
 from benchmarks.study.problems import mixtures
@@ -106,10 +106,28 @@ def test_leads_are_in_standard_errors_of_the_difference():
     assert one.lead(Estimate(1.1, (1.2, 1.0, 1.1, 1.1))) == pytest.approx(0.1 / 0.06**0.5)
     assert Estimate(1.1, (1.2, 1.0, 1.1, 1.1)).lead(one) == pytest.approx(-0.1 / 0.06**0.5)
     assert one.lead(one) == 0
+    # At the limit standard errors of 1 and 0.7, at a square of 1 of (1 + 8^(1/2))^(1/2) and less.
+    noisy = Estimate(1.6, one.without, floor=1.0)
+    error = (1 + 8**0.5) ** 0.5 - (0.7 * (0.7 + 8**0.5)) ** 0.5
+    assert replace(one, floor=0.7).lead(noisy) == pytest.approx(0.6 / error)
     nowhere = Estimate(math.inf, (math.inf,) * 4)
     assert one.lead(nowhere) == math.inf == -nowhere.lead(one)
     assert Estimate(-1.0, one.without).lead(nowhere) == math.inf
     assert nowhere.lead(nowhere) == 0
+
+
+def test_noise_does_not_put_a_sampler_ahead_of_a_quiet_one_of_the_same_distance():
+    generator = torch.Generator().manual_seed(8)
+    one = torch.ones(1, 1, dtype=torch.float64)
+    levels = Levels(one, one, one)
+    lost, tries = 0, 300
+    for _ in range(tries):
+        # Groups whose distribution functions are 0.3 off, and their noise.
+        noise = torch.randn(2, 32, 1, 1, generator=generator, dtype=torch.float64)
+        quiet, noisy = 0.3 + 0.05 * noise[0], 0.3 + noise[1]
+        lost += levels.estimate(quiet).lead(levels.estimate(noisy)) < -3.5
+    # By the jackknife alone it was one in ten.
+    assert lost <= 0.005 * tries
 
 
 def leading(lead: float) -> dict[str, Estimate]:
@@ -162,7 +180,7 @@ def test_a_race_is_lost_to_any_one_that_is_ahead_and_won_against_all_only():
 def test_a_race_that_more_samples_will_hardly_win_is_given_up():
     race = Race(["us"], ["them"])
     race.look(race.pairs, leading(0.0))
-    # Four looks multiply a lead by 4: 3.5/4 - 1.5 is negative, 3.5/sqrt 2 - 1.5 is not.
+    # Four looks multiply a lead by 4: 3.5/4 - 2 is negative, 3.5/sqrt 2 - 2 is not.
     assert race.contested(4) == race.pairs
     assert race.contested(1) == []
 
@@ -189,11 +207,11 @@ def race_of_shifts(allowance: float) -> tuple[dict[str, list[int]], Comparison]:
 
 def test_a_race_draws_new_samples_of_those_only_that_it_has_to_tell_apart():
     seeds, found = race_of_shifts(100.0)
-    # An equal one is given up after two rounds: 1, 1 and 2 chunks.
-    assert seeds == {"us": [3, 4, 5, 6], "equal": [3, 4, 5, 6], "far": [3]}
+    # An equal one is given up after three rounds: 1, 1, 2 and 4 chunks.
+    assert seeds == {"us": [*range(3, 11)], "equal": [*range(3, 11)], "far": [3]}
     groups = {name: len(row[8].without) for name, row in found.errors.items()}
-    assert groups == {"us": 128, "equal": 128, "far": 32}
-    assert found.samples == {8: 256}
+    assert groups == {"us": 256, "equal": 256, "far": 32}
+    assert found.samples == {8: 512}
     assert found.races[8].standing("us") == "level"
     assert found.races[8].leads["us", "far"] > 3.5
 
