@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from sdeint.brownian.path import Steps
 
 __all__ = ["CommonPath", "of_all"]
 
+# Variables of the common motion.
+_COMMON = ("W", "H", "K")
+
 
 class CommonPath(BrownianPath):
     """A batch of Brownian motions, and their integrals, stored at given times.
@@ -19,7 +23,7 @@ class CommonPath(BrownianPath):
     A tree answers for any times, at some ten times the cost of a sampler's own work; here the times
     are known beforehand.  A grid with other times takes the stored ones nearest to its own (no two
     the same) and scales what it finds, so that each step has variables of exactly its own law.  Variables
-    other than W and H, which few samplers need, are each sampler's own.
+    other than W, H and K, which few samplers need, are each sampler's own.
 
     Parameters
     ----------
@@ -43,6 +47,17 @@ class CommonPath(BrownianPath):
         area = torch.randn(shape, generator=generator).mul_((h / 12).sqrt()).add_(w, alpha=0.5)
         self.value = _from_zero(w)
         self.integral = _from_zero(area.add_(self.value[:-1]).mul_(h))
+
+    @cached_property
+    def moment(self) -> Tensor:
+        """The integral of t W, for samplers that take K."""
+        generator = torch.Generator().manual_seed(-self.seed - 1)
+        w = self.value.diff(dim=0)
+        shape = (-1, *(1,) * (w.ndim - 1))
+        h, begin = (t.float().view(shape) for t in (self.times.diff(), self.times[:-1]))
+        k = torch.randn(w.shape, generator=generator).mul_((h / 720).sqrt())
+        area = self.integral.diff(dim=0)
+        return _from_zero((h / 2 + begin) * area - h**2 * (k - w / 12))
 
     def on(self, grid: Tensor) -> Steps:
         """The steps of an increasing grid.
@@ -77,7 +92,14 @@ class CommonSteps:
             h = self.h[first : first + count].float().view(shape)
             mean = self.path.integral[places].diff(dim=0) / h
             drawn["H"] = mean - (value[1:] + value[:-1]) / 2
-        others = self.own.draw(first, count, [name for name in names if name not in ("W", "H")])
+        if "K" in names:
+            h, begin = (
+                t[first : first + count].float().view(shape)
+                for t in (self.h, self.path.times[self.place])
+            )
+            area, moment = (v[places].diff(dim=0) for v in (self.path.integral, self.path.moment))
+            drawn["K"] = ((h / 2 + begin) * area - moment) / h**2 + drawn["W"] / 12
+        others = self.own.draw(first, count, [name for name in names if name not in _COMMON])
         return {name: scale * value for name, value in drawn.items()} | others
 
 

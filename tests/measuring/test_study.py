@@ -23,6 +23,7 @@ from benchmarks.study.rates import slope
 from benchmarks.study.tables import errors
 from diffusion import VP, GaussianMixture, sample
 from diffusion.metrics import w1
+from sdeint.brownian.chen import join_runs
 from tableaux import catalogue
 
 
@@ -233,22 +234,25 @@ def test_a_shift_has_its_sliced_distance():
 
 def test_a_common_path_adds_up_and_has_the_laws_of_brownian_motion():
     times = torch.tensor([1.0, 1.5, 3.0, 4.0, 8.0], dtype=torch.float64)
+    names = ["W", "H", "K"]
     path = CommonPath(times, 1, (20_000,), (1,))
-    fine = path.on(times).draw(0, 4, ["W", "H"])
-    coarse = path.on(times[[0, 3, 4]]).draw(0, 2, ["W", "H"])
-    torch.testing.assert_close(coarse["W"][0], fine["W"][:3].sum(0))
+    fine = path.on(times).draw(0, 4, names)
+    coarse = path.on(times[[0, 3, 4]]).draw(0, 2, names)
     h = times.diff()
-    for name, share in (("W", 1.0), ("H", 1 / 12)):
+    for name, share in (("W", 1.0), ("H", 1 / 12), ("K", 1 / 720)):
         for step in range(4):
             expected = share * float(h[step])
             variance = float(fine[name][step].double().square().mean())
             assert variance == pytest.approx(expected, rel=5.5 * (2 / 20_000) ** 0.5)
-    # A join as `sdeint` makes it: (h1 H1 + h2 H2)/h + (h2 W1 - h1 W2)/(2h).
-    two = path.on(times[[0, 1, 2]]).draw(0, 2, ["W", "H"])
-    joined = path.on(times[[0, 2]]).draw(0, 1, ["H"])["H"][0]
-    (w1_, w2_), (a, b) = two["W"], two["H"]
-    expected_h = (0.5 * a + 1.5 * b) / 2 + (1.5 * w1_ - 0.5 * w2_) / 4
-    torch.testing.assert_close(joined, expected_h, atol=1e-5, rtol=1e-5)
+    # Uncorrelated, also from step to step.
+    every = torch.cat([fine[name][..., 0] for name in names])
+    correlations = torch.corrcoef(every) - torch.eye(len(every))
+    assert float(correlations.abs().max()) < 5.5 / 20_000**0.5
+    # As `sdeint` joins steps.
+    runs = torch.tensor([3, 1])
+    joined, _ = join_runs(fine, h, runs)
+    for name in names:
+        torch.testing.assert_close(coarse[name], joined[name].float(), atol=3e-5, rtol=1e-4)
 
 
 def test_a_grid_beside_the_times_of_a_common_path_has_steps_of_its_own_law():
