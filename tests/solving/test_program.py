@@ -265,10 +265,8 @@ def counted_by_hand():
 
 MINIMUM = counted_by_hand()
 #: What the first steps of a method with memory evaluate beyond the others.
-STARTING = dict.fromkeys(
-    ["OneStageStored", "TwoStep", "DPMSolver3M", "UniPC2", "UniPC3", "SASolver", "AB3", "NoiseRK3"],
-    1,
-)
+STARTING = dict.fromkeys(("OneStageStored", "TwoStep", "NoiseRK3", "AB3"), 1)
+STARTING |= dict.fromkeys(("DPMSolver3M", "UniPC2", "UniPC3", "SASolver", "SASolver3"), 1)
 
 
 def formula(text, m):
