@@ -73,8 +73,10 @@ def _verdict(cells: Sequence[Cell]) -> list[str]:
         "At first all samplers have as many samples. Those that are not told apart then race: they are "
         f"drawn on, twice as many each time and {2 ** (LOOKS - 1)} times as many at most, while the "
         "evaluations that are set aside for their problem last, the cheapest cells first; a race that more "
-        f"samples will hardly win is given up. Of two equal samplers ours is found ahead at any of the {LOOKS} "
-        "looks with probability 0.0020 at most; a single test by 3 standard errors at the first look has "
+        "samples will hardly win is given up. Errors in the tables are those of all samples that were drawn, "
+        "with the slight bias of having stopped where a difference was seen. Of two equal samplers ours is "
+        f"found ahead at any of the {LOOKS} looks with probability 0.0020 at most; a single test by 3 standard "
+        "errors at the first look has "
         "0.0026 (benchmarks/study/race.py).",
         "",
         f"For {single} alone, the one sampler that we recommend, and for the one that we recommend by "

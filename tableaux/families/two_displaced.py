@@ -98,6 +98,6 @@ def noise_rk3(name: str) -> Tableau:
         sympy.Rational(9, 8),
         orders={"additive": (1, 1), "martingale": (1, 3)},
         citation="this library, docs/theory.md",
-        advice="Two evaluations a step and weak order 3: the best sampler here from about 24 evaluations, "
+        advice="Two evaluations a step and weak order 3: level with NoiseAdams from about 24 evaluations on, "
         "if the data's variance is given.",
     )
