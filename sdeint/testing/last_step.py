@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sdeint import SDE, problems, solve
 from sdeint.convergence import Study
-from sdeint.convergence.fitting import fit_exact
+from sdeint.testing.enumerated import study_of
 from sdeint.testing.outcomes import VARIANCES, Outcomes
 from tableaux import Tableau
 
@@ -63,28 +63,13 @@ def last_step(tableau: Tableau, steps: Sequence[int] = STEPS) -> Study:
         after = [_gaps(tableau, before + k, 1 / n, nodes) for k in range(before == 0, 2)]
         added = after[-1] - after[0] if before else after[0]
         errors.append(float(added.norm()) * n)
-    floor = 64 * float(np.finfo(float).eps)
-    flags = ["rounding" if error / n < floor else "" for error, n in zip(errors, steps)]
-    values = torch.tensor(errors, dtype=torch.float64)
-    sizes = tuple(1 / n for n in steps)
-    fit = fit_exact(sizes, torch.log(values.clamp_min(1e-300)), flags)
-    return Study(
-        kind="weak",
-        method=tableau.name,
-        problem="a denoiser of two modes",
-        what=f"means after {before + 1} uneven steps less those after {before}, all outcomes enumerated; "
+    return study_of(
+        tableau.name,
+        "a denoiser of two modes",
+        f"means after {before + 1} uneven steps less those after {before}, all outcomes enumerated; "
         "error divided by h",
-        steps=tuple(steps),
-        h=sizes,
-        errors=tuple(errors),
-        lower=tuple(errors),
-        upper=tuple(errors),
-        flags=tuple(fit.flags),
-        order=fit.order,
-        order_interval=fit.interval,
-        confidence=1.0,
-        paths=0,
-        note=fit.note,
+        steps,
+        errors,
     )
 
 

@@ -14,11 +14,10 @@ from functools import lru_cache
 
 import numpy as np
 import sympy
-import torch
 from numpy.typing import NDArray
 
 from sdeint.convergence import Study
-from sdeint.convergence.fitting import fit_exact
+from sdeint.testing.enumerated import study_of
 from tableaux import PRIMITIVES, Tableau
 
 __all__ = ["local_means"]
@@ -90,27 +89,12 @@ def local_means(tableau: Tableau, noise: str) -> Study:
             mean = one_step_mean(tableau, drift, diffusions, start, h, _polynomial(phi), NODES)
             gaps.append(mean - sum(term * h**k for k, term in enumerate(terms)))
         errors.append(math.hypot(*gaps) / h)
-    floor = 64 * float(np.finfo(float).eps)
-    flags = ["rounding" if error / n < floor else "" for error, n in zip(errors, STEPS)]
-    h_values = [1 / n for n in STEPS]
-    values = torch.tensor(errors, dtype=torch.float64)
-    fit = fit_exact(h_values, torch.log(values.clamp_min(1e-300)), flags)
-    return Study(
-        kind="weak",
-        method=tableau.name,
-        problem=f"polynomial fields of {noise} noise, {len(fields)} channels",
-        what="means after one step, all outcomes enumerated; error divided by h",
-        steps=STEPS,
-        h=tuple(h_values),
-        errors=tuple(errors),
-        lower=tuple(errors),
-        upper=tuple(errors),
-        flags=tuple(fit.flags),
-        order=fit.order,
-        order_interval=fit.interval,
-        confidence=1.0,
-        paths=0,
-        note=fit.note,
+    return study_of(
+        tableau.name,
+        f"polynomial fields of {noise} noise, {len(fields)} channels",
+        "means after one step, all outcomes enumerated; error divided by h",
+        STEPS,
+        errors,
     )
 
 
