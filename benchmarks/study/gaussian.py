@@ -11,13 +11,13 @@ from diffusion import VP, GaussianMixture, NoiseClock
 from diffusion.budget import steps_for
 from diffusion.grids import time_grid
 from sdeint import solve
+from sdeint.brownian.grid_path import VARIANCE
 from sdeint.testing import Impulses
 from tableaux import Tableau
 
 __all__ = ["law_of", "laws"]
 
-#: Of each noise variable, as a share of the step.
-_VARIANCE = {"W": 1.0, "H": 1.0 / 12.0, "K": 1.0 / 720.0}
+_NAMES = ("W", "H", "K")
 
 
 def law_of(method: str | Tableau, nfe: int, variance: float, *, fitted: float = 0.0) -> float:
@@ -38,13 +38,13 @@ def law_of(method: str | Tableau, nfe: int, variance: float, *, fitted: float = 
     times = time_grid("uniform_lambda", process, steps_for(method, nfe))
     clock = NoiseClock(data.model(process, "x0"), process, "x0", variance=fitted)
     grid = clock.of(times)
-    path = Impulses(len(times) - 1, tuple(_VARIANCE))
+    path = Impulses(len(times) - 1, _NAMES)
     z = torch.zeros(*path.batch, 1, dtype=torch.float64)
     z[1] = 1.0
     z = solve(clock.sde(1), z, grid, method=method, path=path, save_at="end", compile=False).y[-1]
     end = clock.x0(grid[-1], z)[:, 0]
     h = torch.diff(grid)
-    noises = torch.cat([grid[:1], *(share * h for share in _VARIANCE.values())])
+    noises = torch.cat([grid[:1], *(VARIANCE[name] * h for name in _NAMES)])
     gains = end[1:] - end[0]
     return float((gains**2 * noises).sum())
 

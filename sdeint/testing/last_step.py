@@ -12,14 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sdeint import SDE, problems, solve
 from sdeint.convergence import Study
 from sdeint.testing.enumerated import study_of
-from sdeint.testing.outcomes import VARIANCES, Outcomes
+from sdeint.testing.outcomes import GAUSSIAN, Outcomes, rule
 from tableaux import Tableau
 
 __all__ = ["enumerable", "last_step"]
@@ -38,7 +37,7 @@ TIME, VALUE = 0.5, 0.3
 
 def enumerable(tableau: Tableau) -> bool:
     """Whether all outcomes of as many steps as are needed can be enumerated."""
-    return _primitives(tableau) <= set(VARIANCES) and _nodes(tableau) is not None
+    return _primitives(tableau) <= set(GAUSSIAN) and _nodes(tableau) is not None
 
 
 def last_step(tableau: Tableau, steps: Sequence[int] = STEPS) -> Study:
@@ -58,9 +57,11 @@ def last_step(tableau: Tableau, steps: Sequence[int] = STEPS) -> Study:
     """
     nodes, before = _nodes(tableau), _before(tableau)
     assert nodes is not None
+    counts = (before, before + 1) if before else (1,)
+    paths = [Outcomes(count, _names(tableau), nodes) for count in counts]
     errors = []
     for n in steps:
-        after = [_gaps(tableau, before + k, 1 / n, nodes) for k in range(before == 0, 2)]
+        after = [_gaps(tableau, path, 1 / n) for path in paths]
         added = after[-1] - after[0] if before else after[0]
         errors.append(float(added.norm()) * n)
     return study_of(
@@ -84,7 +85,7 @@ def _primitives(tableau: Tableau) -> set[str]:
 
 
 def _names(tableau: Tableau) -> tuple[str, ...]:
-    return tuple(name for name in VARIANCES if name in _primitives(tableau))
+    return tuple(name for name in GAUSSIAN if name in _primitives(tableau))
 
 
 def _nodes(tableau: Tableau) -> int | None:
@@ -93,10 +94,9 @@ def _nodes(tableau: Tableau) -> int | None:
     return next((n for n in NODES if n**variables <= OUTCOMES), None)
 
 
-def _gaps(tableau: Tableau, steps: int, h: float, nodes: int) -> Tensor:
-    """Errors of the means of all functionals."""
-    path = Outcomes(steps, _names(tableau), nodes)
-    ends = torch.tensor((0.0, *LENGTHS[:steps]), dtype=torch.float64).cumsum(0)
+def _gaps(tableau: Tableau, path: Outcomes, h: float) -> Tensor:
+    """Errors of the means of all functionals after the steps of a path."""
+    ends = torch.tensor((0.0, *LENGTHS[: path.steps]), dtype=torch.float64).cumsum(0)
     drift = problems.denoiser(MODE, SPREAD).drifts["ito"]
     sde = SDE(drift, lambda t, y: 1.0, noise="additive", event_dims=1)
     start = torch.full((*path.batch, 1), VALUE, dtype=torch.float64)
@@ -117,6 +117,5 @@ def _exact(tau: float) -> Tensor:
     shares = torch.softmax(signs * MODE * VALUE / q, dim=0)
     means = VALUE + tau * (signs * MODE + SPREAD**2 * VALUE) / q
     spread = math.sqrt(tau**2 * SPREAD**2 / q + tau)
-    at, weights = map(torch.from_numpy, np.polynomial.hermite_e.hermegauss(40))
-    values = _functionals(means[:, None] + spread * at) @ (weights / weights.sum())
-    return values @ shares
+    at, weights = rule(40)
+    return _functionals(means[:, None] + spread * at) @ weights @ shares

@@ -9,11 +9,18 @@ import torch
 from torch import Tensor
 
 from sdeint.brownian import GridPath
+from sdeint.brownian.grid_path import VARIANCE
 
-__all__ = ["VARIANCES", "Outcomes"]
+__all__ = ["GAUSSIAN", "Outcomes", "rule"]
 
-#: Of a noise variable over a step of length 1.
-VARIANCES = {"W": 1.0, "H": 1.0 / 12.0, "K": 1.0 / 720.0}
+#: The variables whose outcomes are enumerated.
+GAUSSIAN = ("W", "H", "K")
+
+
+def rule(nodes: int) -> tuple[Tensor, Tensor]:
+    """Points and weights of the Gauss-Hermite rule for the mean over a standard normal variable."""
+    at, shares = map(torch.from_numpy, np.polynomial.hermite_e.hermegauss(nodes))
+    return at, shares / shares.sum()
 
 
 class Outcomes(GridPath):
@@ -37,12 +44,12 @@ class Outcomes(GridPath):
     """
 
     def __init__(self, steps: int, names: Sequence[str], nodes: int) -> None:
-        self.names = tuple(names)
-        at, shares = map(torch.from_numpy, np.polynomial.hermite_e.hermegauss(nodes))
+        self.names, self.steps = tuple(names), steps
+        at, shares = rule(nodes)
         count = steps * len(self.names)
         # The rule's points, each step with its own digit in base `nodes`.
         digits = torch.arange(nodes**count)[:, None] // nodes ** torch.arange(count) % nodes
-        self.weights = (shares / shares.sum())[digits].prod(dim=1)
+        self.weights = shares[digits].prod(dim=1)
         self.values = at[digits].mT.reshape(len(self.names), steps, -1, 1)
         self.roots = torch.ones(steps, 1, 1, dtype=torch.float64)
         super().__init__(0, (len(digits),), (1,), dtype=torch.float64)
@@ -58,6 +65,6 @@ class Outcomes(GridPath):
         return {
             name: self.values[self.names.index(name), steps]
             * self.roots[steps]
-            * VARIANCES[name] ** 0.5
+            * VARIANCE[name] ** 0.5
             for name in names
         }
